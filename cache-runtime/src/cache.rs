@@ -1,0 +1,230 @@
+//! The handle that programs hold.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use once_cell::sync::OnceCell;
+
+use crate::builder::Builder;
+use crate::clock::Time;
+use crate::context::Context;
+use crate::error::Error;
+use crate::event::Event;
+use crate::node::{Node, Settings};
+use crate::publish::Publish;
+use crate::registry;
+use crate::rules::Rules;
+use crate::stats::FunctionStats;
+use crate::subscribers::Subscription;
+
+/// A cache: a cheap handle, cloned freely; all clones are the same cache.
+///
+/// # Examples
+///
+/// ```
+/// # async fn example() -> Result<(), cache_runtime::Error> {
+/// use cache_runtime::Cache;
+///
+/// let cache = Cache::builder("shop").l1_capacity(64 << 20).build().await?;
+/// cache.install()?; // what cached functions use from here on
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Cache {
+    node: Arc<Node>,
+}
+
+static INSTALLED: OnceCell<Cache> = OnceCell::new();
+static EMBEDDED: OnceCell<Cache> = OnceCell::new();
+
+/// The in-process tier of a cache that nobody sized: 64 MiB.
+pub(crate) const DEFAULT_L1_BYTES: u64 = 64 << 20;
+
+/// How long a load may hold its key where nobody says otherwise: 30 s.
+pub(crate) const DEFAULT_LOAD_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+
+impl Cache {
+    /// Starts to build a cache for the application of this name: the first part of every key, `[A-Za-z0-9_.-]`, at most
+    /// 64 characters.
+    pub fn builder(app: impl Into<String>) -> Builder {
+        Builder::new(app.into())
+    }
+
+    /// A cache as the environment describes it.
+    ///
+    /// | variable | meaning | default |
+    /// |---|---|---|
+    /// | `CACHE_APP` | the application's name | `app` |
+    /// | `CACHE_L1_BYTES` | bytes of the in-process tier | 67108864 |
+    /// | `CACHE_LOAD_TIMEOUT` | how long a load may hold its key, e.g. `10s` | `30s` |
+    /// | `CACHE_HASH_KEY` | the secret under which `<arg:hash>` parts are hashed | made of the application's name |
+    ///
+    /// `CACHE_URL` is refused: this version has no second tier.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`] names the variable; else as [`Builder::build`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn from_env() -> Result<Self, Error> {
+        Builder::from_env(|name| std::env::var(name).ok())?
+            .build()
+            .await
+    }
+
+    /// Makes this the cache that cached functions use, in the whole process and for good.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Installed`] if there is one already.
+    pub fn install(&self) -> Result<(), Error> {
+        INSTALLED.set(self.clone()).map_err(|_| Error::Installed)
+    }
+
+    /// The cache that a cached call sees here: of the innermost [`Cache::scope`], else the installed one, else an
+    /// embedded default, which warns once that nobody chose it.
+    #[must_use]
+    pub fn current() -> Self {
+        Self {
+            node: Arc::clone(Self::node_for(Context::if_any().as_ref())),
+        }
+    }
+
+    /// The cache that a call in this context sees.
+    #[inline(always)]
+    pub(crate) fn node_for(context: Option<&Context>) -> &Arc<Node> {
+        match context.and_then(|context| context.node.as_ref()) {
+            Some(node) => node,
+            None => Self::default_node(),
+        }
+    }
+
+    #[inline(always)]
+    fn default_node() -> &'static Arc<Node> {
+        &INSTALLED
+            .get()
+            .unwrap_or_else(|| EMBEDDED.get_or_init(Self::embedded))
+            .node
+    }
+
+    #[cold]
+    fn embedded() -> Self {
+        tracing::warn!(
+            "no cache is installed: using an embedded default of 64 MiB; `Cache::builder(..).build().await?.install()?` chooses one"
+        );
+        if let Err(error) = registry::check() {
+            tracing::error!(%error, "the cached functions of this program contradict each other");
+        }
+        Self::new(Settings {
+            app: "default".to_owned(),
+            hash_key: blake3::derive_key(HASH_CONTEXT, b"default"),
+            l1_capacity: DEFAULT_L1_BYTES,
+            time: Time::system(),
+            seed: None,
+            load_timeout: DEFAULT_LOAD_TIMEOUT,
+            rules: Rules::ALL,
+        })
+    }
+
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            node: Arc::new(Node::new(settings)),
+        }
+    }
+
+    pub(crate) fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// Runs `future` with this cache in place of the installed one: a test, or several nodes in one process. Loads that
+    /// run in a task of their own see it too; tasks that `future` spawns itself do not.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops `future`.
+    pub async fn scope<F: Future>(&self, future: F) -> F::Output {
+        let context = Context {
+            node: Some(Arc::clone(&self.node)),
+            ..Context::current()
+        };
+        context.scope(future).await
+    }
+
+    /// Publishes an event: what it invalidates is invalid when this returns, in both tiers, for keys and groups, and for
+    /// every load that is still running.
+    ///
+    /// Publish after the commit: a load that begins in between would keep the old value rightly.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Event`] if there are subscribers and the event cannot be serialised for them; it has invalidated all the
+    /// same.
+    ///
+    /// # Cancel safety
+    ///
+    /// See [`Publish`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cache_runtime::{Cache, Event};
+    /// # #[derive(Event, serde::Serialize, serde::Deserialize)]
+    /// # struct UserUpdated { tenant: u64, id: u64 }
+    /// # async fn example(cache: Cache) -> Result<(), cache_runtime::Error> {
+    /// let receipt = cache.publish(&UserUpdated { tenant: 42, id: 7 }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn publish<'a, E: Event>(&self, event: &'a E) -> Publish<'a, E> {
+        Publish::new(Arc::clone(&self.node), event)
+    }
+
+    /// Every event of this type that this cache publishes from here on. A subscriber that falls 1,024 events behind
+    /// loses the oldest; see [`Subscription::missed`].
+    #[must_use]
+    pub fn subscribe<E: Event>(&self) -> Subscription<E> {
+        self.node.subscribers.subscribe()
+    }
+
+    /// What was counted for every cached function of the program.
+    #[must_use]
+    pub fn stats(&self) -> Vec<FunctionStats> {
+        registry::all()
+            .into_iter()
+            .map(|function| FunctionStats::of(&self.node, function))
+            .collect()
+    }
+
+    /// How many entries the in-process tier holds, those included that will not be served again but were not dropped yet.
+    #[must_use]
+    pub fn l1_entries(&self) -> usize {
+        self.node.l1.len()
+    }
+
+    /// The estimated bytes that the in-process tier holds.
+    #[must_use]
+    pub fn l1_bytes(&self) -> u64 {
+        self.node.l1.bytes()
+    }
+
+    /// How many loads are under way.
+    #[must_use]
+    pub fn loads_in_flight(&self) -> usize {
+        self.node.flights.len()
+    }
+}
+
+/// Separates the keys that are made of an application's name from all other uses of the hash.
+pub(crate) const HASH_CONTEXT: &str = "cache-runtime 2026-11 hashed key parts";
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("app", &self.node.app)
+            .finish_non_exhaustive()
+    }
+}

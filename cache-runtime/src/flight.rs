@@ -1,0 +1,382 @@
+//! Single flight: at most one load per key at a time in this process.
+//!
+//! A caller [joins](Flights::join) and is told to lead or to follow. The leader holds a [`Lead`], a duty: it ends with an
+//! [`Outcome`], or by being dropped, and then those who wait take over. Every rule is a line of code here:
+//!
+//! * **F1 seal**: a [sealed](Lead::seal) flight takes no more joiners.
+//! * **F2 no shared hits**: joiners that came after the read of the second tier was [sent](Lead::reading) do not get
+//!   [its hit](Lead::hit); they read again.
+//! * **F3 verdict**: [`Lead::finish`] gives joiners the value only with an accepted fill.
+//! * **F4 detach**: a caller joins only a flight whose fence is still the current one; else it starts its own, and the
+//!   older flight has lost the key.
+//! * **F5** is the caller's: it counts how often it lost.
+//! * **F6 hand-over**: a dropped leader wakes everybody who waits, and they join again; nobody inherits a cancellation.
+//!
+//! Decisions are made under a lock, by functions that do not wait; wakers are called outside.
+
+use std::collections::HashMap;
+use std::collections::hash_map::{Entry, RandomState};
+use std::fmt;
+use std::future::Future;
+use std::hash::{BuildHasher, Hash};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::rules::{Rule, Rules};
+use crate::sync::{Arc, Mutex, lock};
+
+const SHARDS: usize = 16;
+
+type Shard<K, V> = Mutex<HashMap<K, Arc<Flight<V>>>>;
+
+/// The flights of one cache.
+pub(crate) struct Flights<K, V> {
+    shards: Box<[Shard<K, V>]>,
+    hasher: RandomState,
+    rules: Rules,
+}
+
+/// One load, and who waits for it.
+struct Flight<V> {
+    /// The epochs of the key and its groups, read before anything was sent.
+    fence: u64,
+    /// How many loads failed one after another before this one, as seen by its leader.
+    failures: u32,
+    /// When it began, on the cache's clock.
+    begun: Duration,
+    state: Mutex<State<V>>,
+}
+
+struct State<V> {
+    phase: Phase,
+    outcome: Option<Outcome<V>>,
+    wakers: Vec<Option<Waker>>,
+}
+
+/// How far a flight is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing was sent.
+    Open,
+    /// The read of the second tier was sent.
+    Reading,
+    /// The load runs.
+    Loading,
+    /// The fill was sent: nobody may join.
+    Sealed,
+}
+
+/// What those who followed are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome<V> {
+    /// The value of a load that began after every invalidation that returned before they came.
+    Value(V),
+    /// An invalidation overtook the flight, or its hit was read before they came: read again.
+    Lost,
+    /// The load failed or panicked, with its error where errors can be shared.
+    Failed(Option<V>),
+    /// The leader left without a result: somebody else must lead.
+    Abandoned,
+}
+
+/// A caller's part in the flight of its key.
+#[derive(Debug)]
+pub(crate) enum Turn<K: Hash + Eq + Clone, V: Clone> {
+    Lead(Lead<K, V>),
+    Follow(Follow<V>),
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
+    pub(crate) fn new(rules: Rules) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
+        Self {
+            shards,
+            hasher: RandomState::new(),
+            rules,
+        }
+    }
+
+    /// Joins the flight of this key, or starts one. `fence` is the current one of the key, read by this caller;
+    /// `failures` is how many flights failed on it; `now` is on a clock of the caller's.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        key: &K,
+        fence: u64,
+        failures: u32,
+        now: Duration,
+    ) -> Turn<K, V> {
+        let mut shard = lock(self.shard(key));
+        if let Some(flight) = shard.get(key)
+            && let Some(follow) = self.follow(flight, fence)
+        {
+            return Turn::Follow(follow);
+        }
+        let flight = Arc::new(Flight::new(fence, failures, now));
+        shard.insert(key.clone(), Arc::clone(&flight));
+        Turn::Lead(Lead {
+            flights: Arc::clone(self),
+            key: key.clone(),
+            flight,
+            ended: false,
+        })
+    }
+
+    fn follow(&self, flight: &Arc<Flight<V>>, fence: u64) -> Option<Follow<V>> {
+        if flight.fence != fence && self.rules.holds(Rule::Detach) {
+            return None;
+        }
+        let mut state = lock(&flight.state);
+        let sealed = state.phase == Phase::Sealed && self.rules.holds(Rule::Seal);
+        if sealed || state.outcome.is_some() {
+            return None;
+        }
+        let late = state.phase == Phase::Reading && self.rules.holds(Rule::NoSharedHits);
+        state.wakers.push(None);
+        let place = state.wakers.len() - 1;
+        drop(state);
+        Some(Follow {
+            flight: Arc::clone(flight),
+            place,
+            late,
+        })
+    }
+
+    /// Takes the key from a flight whose leader is hung: its result will be refused, and the next to join leads.
+    pub(crate) fn detach(&self, key: &K, follow: &Follow<V>) {
+        self.remove(key, &follow.flight);
+    }
+
+    /// How many flights hold their key.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// Removes the flight if the key is still its own, and says whether it was.
+    fn remove(&self, key: &K, flight: &Arc<Flight<V>>) -> bool {
+        match lock(self.shard(key)).entry(key.clone()) {
+            Entry::Occupied(entry) if Arc::ptr_eq(entry.get(), flight) => {
+                entry.remove();
+                true
+            }
+            Entry::Occupied(_) | Entry::Vacant(_) => false,
+        }
+    }
+
+    fn holds_key(&self, key: &K, flight: &Arc<Flight<V>>) -> bool {
+        lock(self.shard(key))
+            .get(key)
+            .is_some_and(|current| Arc::ptr_eq(current, flight))
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "any bits of the hash will do"
+    )]
+    fn shard(&self, key: &K) -> &Shard<K, V> {
+        &self.shards[self.hasher.hash_one(key) as usize % SHARDS]
+    }
+}
+
+impl<V: Clone> Flight<V> {
+    fn new(fence: u64, failures: u32, begun: Duration) -> Self {
+        let state = State {
+            phase: Phase::Open,
+            outcome: None,
+            wakers: Vec::new(),
+        };
+        Self {
+            fence,
+            failures,
+            begun,
+            state: Mutex::new(state),
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        lock(&self.state).phase = phase;
+    }
+
+    fn end(&self, outcome: Outcome<V>) {
+        let wakers = {
+            let mut state = lock(&self.state);
+            state.outcome = Some(outcome);
+            std::mem::take(&mut state.wakers)
+        };
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+/// The duty to load one key. Dropping it without an end hands over to those who wait.
+#[must_use = "those who follow wait for its end"]
+pub(crate) struct Lead<K: Hash + Eq + Clone, V: Clone> {
+    flights: Arc<Flights<K, V>>,
+    key: K,
+    flight: Arc<Flight<V>>,
+    ended: bool,
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Lead<K, V> {
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "the second tier's step; its schedules are explored already"
+        )
+    )]
+    /// The read of the second tier is about to be sent: those who come from here on do not get its hit.
+    pub(crate) fn reading(&self) {
+        self.flight.enter(Phase::Reading);
+    }
+
+    /// The load begins: whoever comes now may have its value.
+    pub(crate) fn loading(&self) {
+        self.flight.enter(Phase::Loading);
+    }
+
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "the second tier's step; its schedules are explored already"
+        )
+    )]
+    /// The fill is about to be sent: nobody joins from here on.
+    pub(crate) fn seal(&self) {
+        self.flight.enter(Phase::Sealed);
+    }
+
+    /// The fence this flight began under.
+    pub(crate) fn fence(&self) -> u64 {
+        self.flight.fence
+    }
+
+    /// Names the flight for as long as it lives.
+    pub(crate) fn id(&self) -> FlightId {
+        FlightId::of(&self.flight)
+    }
+
+    /// Whether this flight may still keep a value: the fence is unchanged, and nobody took the key from it.
+    pub(crate) fn may_keep(&self, fence: u64) -> bool {
+        let detached = fence != self.flight.fence && self.flights.rules.holds(Rule::Detach);
+        !detached && self.flights.holds_key(&self.key, &self.flight)
+    }
+
+    /// Ends with a hit of the second tier: callers that came before the read was sent get it, later ones read again.
+    pub(crate) fn hit(self, value: V) {
+        self.end(Outcome::Value(value));
+    }
+
+    /// Ends with a loaded value and the verdict on its fill.
+    pub(crate) fn finish(self, value: V, accepted: bool) {
+        lock(&self.flight.state).phase = Phase::Sealed;
+        if accepted || !self.flights.rules.holds(Rule::Verdict) {
+            self.end(Outcome::Value(value));
+        } else {
+            self.end(Outcome::Lost);
+        }
+    }
+
+    /// Ends with the load's failure, and its error where errors can be shared.
+    pub(crate) fn fail(self, error: Option<V>) {
+        self.end(Outcome::Failed(error));
+    }
+
+    fn end(mut self, outcome: Outcome<V>) {
+        self.ended = true;
+        self.flights.remove(&self.key, &self.flight);
+        self.flight.end(outcome);
+    }
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> Drop for Lead<K, V> {
+    fn drop(&mut self) {
+        if self.ended || !self.flights.rules.holds(Rule::HandOver) {
+            return;
+        }
+        self.flights.remove(&self.key, &self.flight);
+        self.flight.end(if std::thread::panicking() {
+            Outcome::Failed(None)
+        } else {
+            Outcome::Abandoned
+        });
+    }
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> fmt::Debug for Lead<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lead")
+            .field("fence", &self.flight.fence)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A place among those who wait for a flight. Dropping it leaves the flight alone.
+#[must_use = "futures do nothing unless polled"]
+pub(crate) struct Follow<V> {
+    flight: Arc<Flight<V>>,
+    place: usize,
+    late: bool,
+}
+
+impl<V: Clone> Follow<V> {
+    /// Names the flight for as long as it lives.
+    pub(crate) fn id(&self) -> FlightId {
+        FlightId::of(&self.flight)
+    }
+
+    /// How many loads failed one after another before the one that is waited for.
+    pub(crate) fn failures(&self) -> u32 {
+        self.flight.failures
+    }
+
+    /// When the flight began.
+    pub(crate) fn begun(&self) -> Duration {
+        self.flight.begun
+    }
+}
+
+impl<V: Clone> Future for Follow<V> {
+    type Output = Outcome<V>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<V>> {
+        let mut state = lock(&self.flight.state);
+        match (&state.outcome, state.phase) {
+            // A value that came without a load is a hit: it was read before the late ones came.
+            (Some(Outcome::Value(_)), Phase::Open | Phase::Reading) if self.late => {
+                Poll::Ready(Outcome::Lost)
+            }
+            (Some(outcome), _) => Poll::Ready(outcome.clone()),
+            (None, _) => {
+                state.wakers[self.place] = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<V> Drop for Follow<V> {
+    fn drop(&mut self) {
+        if let Some(waker) = lock(&self.flight.state).wakers.get_mut(self.place) {
+            *waker = None;
+        }
+    }
+}
+
+impl<V> fmt::Debug for Follow<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Follow")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The name of a flight that is alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FlightId(usize);
+
+impl FlightId {
+    fn of<V>(flight: &Arc<Flight<V>>) -> Self {
+        Self(Arc::as_ptr(flight).addr())
+    }
+}

@@ -1,0 +1,220 @@
+//! What is known of a cached function before it is called: its descriptor, made by the attribute.
+
+use std::any::{Any, TypeId};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::key::{HashKey, Parts, PatternPiece, Piece, pattern_text};
+
+/// A cached function: one static for each attribute.
+#[derive(Debug)]
+pub struct Function {
+    spec: Spec,
+    /// Its number in the registry, from 1; 0 until it is registered.
+    number: AtomicU32,
+    grouped: bool,
+}
+
+const fn has_group(routes: &[Route]) -> bool {
+    let mut route = 0;
+    while route < routes.len() {
+        let pieces = routes[route].pieces;
+        let mut piece = 0;
+        while piece < pieces.len() {
+            if matches!(pieces[piece], PatternPiece::Any) {
+                return true;
+            }
+            piece += 1;
+        }
+        route += 1;
+    }
+    false
+}
+
+/// What the attribute says, in the words of the runtime.
+#[derive(Debug)]
+pub struct Spec {
+    /// The function's name.
+    pub name: &'static str,
+    /// The module it stands in.
+    pub module: &'static str,
+    /// The file it stands in.
+    pub file: &'static str,
+    /// The line of its name.
+    pub line: u32,
+    /// The key template as written.
+    pub template: &'static str,
+    /// The template's pieces.
+    pub pieces: &'static [Piece],
+    /// Part of the key in every tier.
+    pub version: u32,
+    /// How long a value is fresh, in milliseconds.
+    pub ttl_millis: u64,
+    /// The share of the ttl that chance may take away, in percent.
+    pub jitter: u8,
+    /// How long `None` is kept, in milliseconds; not at all without it.
+    pub negative_ttl_millis: Option<u64>,
+    /// How long a load may hold its key, in milliseconds.
+    pub load_timeout_millis: Option<u64>,
+    /// The in-process tier.
+    pub l1: L1,
+    /// The second tier.
+    pub l2: bool,
+    /// Which events invalidate which keys.
+    pub routes: &'static [Route],
+    /// The kept type, unless the signature's type can be named inside the function only.
+    pub output: Option<fn() -> (TypeId, &'static str)>,
+    /// The return type as written.
+    pub output_tokens: &'static str,
+}
+
+/// Whether and how long the in-process tier keeps values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum L1 {
+    /// As long as the ttl says.
+    On,
+    /// Not at all.
+    Off,
+    /// At most this many milliseconds.
+    For(u64),
+}
+
+/// One event that invalidates one key, or one group of keys, of a function.
+#[derive(Debug)]
+pub struct Route {
+    /// The event's name.
+    pub event: &'static str,
+    /// The event's type.
+    pub event_type: fn() -> TypeId,
+    /// The pattern, its placeholders named by the event's fields.
+    pub pattern: &'static str,
+    /// The pattern's pieces.
+    pub pieces: &'static [PatternPiece],
+    /// For each placeholder of the pattern: the number of the template's placeholder at the same place.
+    pub binds: &'static [usize],
+    /// Writes the key or group that an event of this type names.
+    pub render: fn(&dyn Any, &mut RouteKey<'_>),
+}
+
+impl Route {
+    /// Whether this names many keys.
+    pub(crate) fn is_group(&self) -> bool {
+        self.pieces.contains(&PatternPiece::Any)
+    }
+
+    /// The text of the key or group that `event` names; nothing when it is of another type.
+    pub(crate) fn text_of(&self, event: &dyn Any, hash_key: &HashKey) -> Option<String> {
+        let mut key = RouteKey {
+            route: self,
+            hash_key,
+            text: None,
+        };
+        (self.render)(event, &mut key);
+        key.text
+    }
+}
+
+/// Where a [`Route`] writes the values that an event holds.
+#[derive(Debug)]
+pub struct RouteKey<'a> {
+    route: &'a Route,
+    hash_key: &'a HashKey,
+    text: Option<String>,
+}
+
+impl RouteKey<'_> {
+    /// The values of the pattern's placeholders.
+    pub fn values(&mut self, values: &dyn Parts) {
+        self.text = Some(pattern_text(
+            self.route.pieces,
+            |number| number,
+            values,
+            self.hash_key,
+        ));
+    }
+}
+
+impl Function {
+    /// A function that no registry knows yet.
+    #[must_use]
+    pub const fn new(spec: Spec) -> Self {
+        let grouped = has_group(spec.routes);
+        Self {
+            spec,
+            number: AtomicU32::new(0),
+            grouped,
+        }
+    }
+
+    /// Whether some event invalidates a group of its keys.
+    #[inline(always)]
+    pub(crate) fn is_grouped(&self) -> bool {
+        self.grouped
+    }
+
+    pub(crate) fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Its number in the registry; 0 before it is registered.
+    #[inline(always)]
+    pub(crate) fn number(&self) -> u32 {
+        self.number.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_number(&self, number: u32) {
+        self.number.store(number, Ordering::Relaxed);
+    }
+
+    /// Name and place, for messages.
+    pub(crate) fn place(&self) -> String {
+        let Spec {
+            name,
+            template,
+            file,
+            line,
+            ..
+        } = &self.spec;
+        format!("`{name}` (key `{template}`, {file}:{line})")
+    }
+
+    /// The groups that the key with these parts belongs to.
+    pub(crate) fn groups(&self, parts: &dyn Parts, hash_key: &HashKey) -> Vec<String> {
+        let group = |route: &Route| {
+            pattern_text(route.pieces, |number| route.binds[number], parts, hash_key)
+        };
+        self.spec
+            .routes
+            .iter()
+            .filter(|route| route.is_group())
+            .map(group)
+            .collect()
+    }
+
+    /// The longest a value may be kept in this process, before jitter.
+    pub(crate) fn lifetime(&self, absent: bool) -> Option<Duration> {
+        let ttl = if absent {
+            self.spec.negative_ttl_millis?
+        } else {
+            self.spec.ttl_millis
+        };
+        match self.spec.l1 {
+            L1::On => Some(Duration::from_millis(ttl)),
+            L1::Off => None,
+            L1::For(most) => Some(Duration::from_millis(ttl.min(most))),
+        }
+    }
+
+    /// How long a load may hold its key.
+    pub(crate) fn load_timeout(&self) -> Option<Duration> {
+        self.spec.load_timeout_millis.map(Duration::from_millis)
+    }
+
+    /// The kept type, as far as it can be told from outside the function.
+    pub(crate) fn output(&self) -> (Option<TypeId>, &'static str) {
+        match self.spec.output {
+            Some(output) => (Some(output().0), output().1),
+            None => (None, self.spec.output_tokens),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What the cache did for one call, for those who ask.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// What the cache did for one call.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    pub(crate) function: &'static str,
+    pub(crate) key: String,
+    pub(crate) outcome: Outcome,
+    pub(crate) age: Option<Duration>,
+    pub(crate) took: Duration,
+}
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The in-process tier.
+    HitL1,
+    /// The function's body, run by this call; kept, if the attribute and the fence allow it.
+    Loaded,
+    /// A load that another call had begun.
+    Joined,
+    /// The function's body, run without the cache.
+    Bypassed(Bypass),
+}
+
+/// Why a call ran the body without the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Bypass {
+    /// The call is inside the load of its own key, directly or through other loads.
+    Reentrant,
+    /// Three loads in a row that this call waited for were overtaken by invalidations.
+    WriteHot,
+    /// Two loads in a row that this call waited for failed, and their errors cannot be copied.
+    SourceFailing,
+    /// The kept value was of another type: two versions of one crate share a function's number. Should not happen.
+    ForeignType,
+}
+
+impl Lookup {
+    /// The function's name.
+    #[must_use]
+    pub fn function(&self) -> &'static str {
+        self.function
+    }
+
+    /// The key, its values percent-encoded, without application and version.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Where the answer came from.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// How long ago the value was kept, for hits.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.age
+    }
+
+    /// How long the call took.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        self.took
+    }
+}
+
+impl fmt::Display for Lookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} {:?} in {:?}",
+            self.function, self.key, self.outcome, self.took
+        )?;
+        self.age.map_or(Ok(()), |age| write!(f, ", {age:?} old"))
+    }
+}
+
+/// Collects lookups.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watcher(Arc<Mutex<Vec<Lookup>>>);
+
+impl Watcher {
+    pub(crate) fn note(&self, lookup: Lookup) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(lookup);
+    }
+
+    pub(crate) fn take(&self) -> Vec<Lookup> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

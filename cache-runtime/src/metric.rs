@@ -1,0 +1,76 @@
+//! What is counted, per function: one table that statistics, exporters and documentation read.
+
+use crate::sync::Ordering;
+
+macro_rules! metrics {
+    ($($(#[doc = $doc:literal])+ $variant:ident => $name:literal),+ $(,)?) => {
+        /// Something that is counted for a cached function.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Metric {
+            $($(#[doc = $doc])+ $variant),+
+        }
+
+        impl Metric {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// Its name for exporters; the label `function` tells whose it is.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name),+
+                }
+            }
+
+            /// What it counts.
+            #[must_use]
+            pub const fn help(self) -> &'static str {
+                match self {
+                    $(Self::$variant => concat!($($doc),+)),+
+                }
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Calls answered from the in-process tier.
+    HitL1 => "cache_hits_l1_total",
+    /// Calls that found nothing they could be given at once.
+    Miss => "cache_misses_total",
+    /// Loads that were begun by the cache: runs of the function's body, bypasses not counted.
+    Load => "cache_loads_total",
+    /// Calls answered by a load that another call had begun.
+    Joined => "cache_joined_total",
+    /// Loads that ended with the function's own error.
+    LoadError => "cache_load_errors_total",
+    /// Loaded values that were not kept because an invalidation overtook their load.
+    RefusedFill => "cache_refused_fills_total",
+    /// Loaded values that were not kept because the attribute says so: `None`, `store_if`, `l1 = off`.
+    NotKept => "cache_not_kept_total",
+    /// Calls that ran the body without the cache.
+    Bypassed => "cache_bypassed_total",
+    /// Loads that lost their key after the load timeout.
+    LoadTimeout => "cache_load_timeouts_total",
+    /// Keys and groups of this function that were invalidated.
+    Invalidated => "cache_invalidated_total",
+}
+
+/// One counter for each metric.
+#[derive(Debug, Default)]
+pub(crate) struct Counts([std::sync::atomic::AtomicU64; Metric::ALL.len()]);
+
+impl Counts {
+    pub(crate) fn add(&self, metric: Metric) {
+        self.0[metric as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_many(&self, metric: Metric, many: u64) {
+        self.0[metric as usize].fetch_add(many, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self, metric: Metric) -> u64 {
+        self.0[metric as usize].load(Ordering::Relaxed)
+    }
+}

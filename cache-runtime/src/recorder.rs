@@ -1,0 +1,53 @@
+//! The recorder port: where counts go besides the cache's own statistics.
+//!
+//! With the feature `metrics` (on by default): the `metrics` facade, and so any exporter of that ecosystem. Install the
+//! exporter before the first cached call: handles are made once for each function, and a handle made without an
+//! exporter stays silent.
+
+use std::time::Duration;
+
+use crate::metric::Metric;
+
+/// The handles of one function, labelled `function`.
+#[cfg(feature = "metrics")]
+pub(crate) struct Handles {
+    counters: [metrics::Counter; Metric::ALL.len()],
+    load_seconds: metrics::Histogram,
+}
+
+#[cfg(feature = "metrics")]
+impl Handles {
+    pub(crate) fn new(function: &'static str) -> Self {
+        let counter = |metric: &Metric| metrics::counter!(metric.name(), "function" => function);
+        Self {
+            counters: std::array::from_fn(|place| counter(&Metric::ALL[place])),
+            load_seconds: metrics::histogram!("cache_load_seconds", "function" => function),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn count(&self, metric: Metric) {
+        self.counters[metric as usize].increment(1);
+    }
+
+    pub(crate) fn load_took(&self, took: Duration) {
+        self.load_seconds.record(took);
+    }
+}
+
+/// Nobody listens: the feature `metrics` is off.
+#[cfg(not(feature = "metrics"))]
+pub(crate) struct Handles;
+
+#[cfg(not(feature = "metrics"))]
+#[expect(clippy::unused_self, reason = "the same calls as with the feature")]
+impl Handles {
+    pub(crate) fn new(_function: &'static str) -> Self {
+        Self
+    }
+
+    #[inline(always)]
+    pub(crate) fn count(&self, _metric: Metric) {}
+
+    pub(crate) fn load_took(&self, _took: Duration) {}
+}

@@ -1,0 +1,57 @@
+//! The rules of the coherence protocol, as values that a test can take away to see that something notices.
+
+/// One rule of the coherence protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[cfg_attr(
+    not(feature = "mutants"),
+    expect(unreachable_pub, reason = "tests with the feature name them")
+)]
+pub enum Rule {
+    /// F1: nobody joins a flight once its fill was sent.
+    Seal,
+    /// F2: the reply to a read of the second tier is given only to callers that arrived before it was sent.
+    NoSharedHits,
+    /// F3: joiners get a loaded value only if its fill was accepted.
+    Verdict,
+    /// F4: an invalidation detaches the flights under way: callers after it start their own.
+    Detach,
+    /// F5: a caller that lost three flights loads for itself.
+    BoundedRetries,
+    /// F6: when a leader leaves without a result, those who wait take over.
+    HandOver,
+    /// P1: an entry is served only under the fence it was loaded under.
+    Fence,
+}
+
+/// Which rules hold: all of them, unless a test says otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    #[cfg(feature = "mutants")]
+    missing: u32,
+}
+
+impl Rules {
+    pub(crate) const ALL: Self = Self {
+        #[cfg(feature = "mutants")]
+        missing: 0,
+    };
+
+    #[cfg(feature = "mutants")]
+    pub(crate) const fn without(self, rule: Rule) -> Self {
+        Self {
+            missing: self.missing | 1 << rule as u32,
+        }
+    }
+
+    #[cfg(feature = "mutants")]
+    pub(crate) const fn holds(self, rule: Rule) -> bool {
+        self.missing & (1 << rule as u32) == 0
+    }
+
+    #[cfg(not(feature = "mutants"))]
+    #[expect(clippy::unused_self, reason = "the same call with and without mutants")]
+    pub(crate) const fn holds(self, _rule: Rule) -> bool {
+        true
+    }
+}

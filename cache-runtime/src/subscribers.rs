@@ -1,0 +1,136 @@
+//! Plain subscribers: whoever wants to see events without caching anything.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::error::Error;
+use crate::event::Event;
+
+/// Events that wait for a slow subscriber; the oldest are dropped beyond it, counted and warned of.
+const WAITING: usize = 1_024;
+
+type Sender = broadcast::Sender<Arc<dyn Any + Send + Sync>>;
+
+/// The subscribers of one cache, by event type.
+#[derive(Debug, Default)]
+pub(crate) struct Subscribers {
+    senders: Mutex<HashMap<TypeId, Sender>>,
+}
+
+impl Subscribers {
+    pub(crate) fn subscribe<E: Event>(&self) -> Subscription<E> {
+        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = senders
+            .entry(TypeId::of::<E>())
+            .or_insert_with(|| broadcast::channel(WAITING).0);
+        Subscription::new(sender.subscribe())
+    }
+
+    /// Hands a copy to the subscribers of this type. The copy takes the way it would take between processes: JSON.
+    pub(crate) fn send<E: Event>(&self, event: &E) -> Result<(), Error> {
+        let sender = self
+            .senders
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&TypeId::of::<E>())
+            .cloned();
+        let Some(sender) = sender.filter(|sender| sender.receiver_count() > 0) else {
+            return Ok(());
+        };
+        let json = serde_json::to_value(event).map_err(Error::Event)?;
+        let copy: E = serde_json::from_value(json).map_err(Error::Event)?;
+        // Only an error when the last subscriber left meanwhile.
+        let _nobody = sender.send(Arc::new(copy));
+        Ok(())
+    }
+}
+
+/// The events of one type, as a stream or one by one. Dropping it unsubscribes.
+pub struct Subscription<E> {
+    next: Pin<Box<dyn Future<Output = Received> + Send + Sync>>,
+    missed: u64,
+    events: PhantomData<fn() -> E>,
+}
+
+type Receiver = broadcast::Receiver<Arc<dyn Any + Send + Sync>>;
+type Received = (Result<Arc<dyn Any + Send + Sync>, RecvError>, Receiver);
+
+async fn receive(mut receiver: Receiver) -> Received {
+    (receiver.recv().await, receiver)
+}
+
+impl<E: Event> Subscription<E> {
+    fn new(receiver: Receiver) -> Self {
+        Self {
+            next: Box::pin(receive(receiver)),
+            missed: 0,
+            events: PhantomData,
+        }
+    }
+
+    /// The next event; nothing when the cache is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the next call gets the same event.
+    pub async fn recv(&mut self) -> Option<Arc<E>> {
+        std::future::poll_fn(|context| self.poll_event(context)).await
+    }
+
+    /// How many events were dropped because this subscriber was more than 1,024 behind.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<Arc<E>>> {
+        loop {
+            let (event, receiver) = std::task::ready!(self.next.as_mut().poll(context));
+            self.next = Box::pin(receive(receiver));
+            match event {
+                Ok(event) => {
+                    if let Ok(event) = event.downcast::<E>() {
+                        return Poll::Ready(Some(event));
+                    }
+                }
+                Err(RecvError::Lagged(missed)) => self.lag(missed),
+                Err(RecvError::Closed) => return Poll::Ready(None),
+            }
+        }
+    }
+
+    fn lag(&mut self, missed: u64) {
+        self.missed += missed;
+        tracing::warn!(
+            event = E::NAME,
+            missed,
+            "a subscriber is too slow: events were dropped"
+        );
+    }
+}
+
+impl<E: Event> Stream for Subscription<E> {
+    type Item = Arc<E>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Arc<E>>> {
+        self.get_mut().poll_event(context)
+    }
+}
+
+impl<E: Event> fmt::Debug for Subscription<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("event", &E::NAME)
+            .field("missed", &self.missed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,9 @@
+//! The locks and atomics of the parts whose schedules are explored by tests, which replace this module by another.
+
+pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Locks, and goes on after a panic of another holder: every locked section here leaves the state whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,64 @@
+//! What belongs to one thread: its [near](crate::near) table and its counters of hits.
+//!
+//! A counter that only its owner writes needs no atomic read-modify-write (8 ns here, a fifth of a hit). One
+//! thread-local holds all, since a hit needs all and each look at one costs.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::near::{Near, NodeId};
+
+/// One thread's own.
+pub(crate) struct Own {
+    pub(crate) near: Near,
+    /// By the function's number.
+    hits: Vec<Hits>,
+}
+
+/// This thread's hits of one function in one node.
+struct Hits {
+    node: NodeId,
+    count: Arc<AtomicU64>,
+}
+
+thread_local! {
+    static OWN: RefCell<Own> = const { RefCell::new(Own { near: Near::new(), hits: Vec::new() }) };
+}
+
+/// Runs `with` with what this thread owns; does not when the thread is about to end, or is in the middle of it.
+#[inline(always)]
+pub(crate) fn with_own<R>(with: impl FnOnce(&mut Own) -> R) -> Option<R> {
+    OWN.try_with(|own| own.try_borrow_mut().ok().map(|mut own| with(&mut own)))
+        .ok()
+        .flatten()
+}
+
+impl Own {
+    /// Counts a hit. `counter` makes the counter that the node sums up, on this thread's first hit of the function.
+    #[inline(always)]
+    pub(crate) fn hit(
+        &mut self,
+        node: NodeId,
+        function: u32,
+        counter: impl FnOnce() -> Arc<AtomicU64>,
+    ) {
+        let number = function as usize;
+        if self.hits.get(number).is_none_or(|hits| hits.node != node) {
+            self.begin(node, number, counter());
+        }
+        let count = &self.hits[number].count;
+        count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    #[cold]
+    fn begin(&mut self, node: NodeId, number: usize, count: Arc<AtomicU64>) {
+        while self.hits.len() <= number {
+            self.hits.push(Hits {
+                node: NodeId::NONE,
+                count: Arc::default(),
+            });
+        }
+        self.hits[number] = Hits { node, count };
+    }
+}

@@ -1,0 +1,217 @@
+//! The flight rules F1 to F6, one deterministic test each: what the rule says, and that a flight without the rule does
+//! something else. The runtime's own source, driven step by step.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+#[expect(dead_code, reason = "the runtime uses more of it")]
+#[path = "../../cache-runtime/src/flight.rs"]
+mod flight;
+
+mod sync {
+    pub(crate) use std::sync::{Arc, Mutex};
+
+    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The runtime's module of this name, with one rule that may be missing.
+mod rules {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum Rule {
+        Seal,
+        NoSharedHits,
+        Verdict,
+        Detach,
+        HandOver,
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Rules(pub(crate) Option<Rule>);
+
+    impl Rules {
+        pub(crate) fn holds(self, rule: Rule) -> bool {
+            self.0 != Some(rule)
+        }
+    }
+}
+
+use flight::{Flights, Follow, Lead, Outcome, Turn};
+use rules::{Rule, Rules};
+use sync::Arc;
+
+type Key = &'static str;
+
+struct Table(Arc<Flights<Key, u64>>);
+
+impl Table {
+    fn new(without: Option<Rule>) -> Self {
+        Self(Arc::new(Flights::new(Rules(without))))
+    }
+
+    fn join(&self, fence: u64) -> Turn<Key, u64> {
+        self.0.join(&"key", fence, 0, Duration::ZERO)
+    }
+
+    #[track_caller]
+    fn lead(&self, fence: u64) -> Lead<Key, u64> {
+        match self.join(fence) {
+            Turn::Lead(lead) => lead,
+            Turn::Follow(_) => panic!("there is a flight to join"),
+        }
+    }
+
+    #[track_caller]
+    fn follow(&self, fence: u64) -> Follow<u64> {
+        match self.join(fence) {
+            Turn::Follow(follow) => follow,
+            Turn::Lead(_) => panic!("there is no flight to join"),
+        }
+    }
+}
+
+fn told(follow: Follow<u64>) -> Poll<Outcome<u64>> {
+    let mut follow = pin!(follow);
+    Pin::new(&mut follow).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn f1_nobody_joins_once_the_fill_was_sent() {
+    let joins = |without| {
+        let table = Table::new(without);
+        let lead = table.lead(0);
+        lead.loading();
+        lead.seal();
+        let joined = matches!(table.join(0), Turn::Follow(_));
+        lead.finish(1, true);
+        joined
+    };
+    assert!(!joins(None));
+    assert!(joins(Some(Rule::Seal)), "the test does not notice the missing rule");
+}
+
+#[test]
+fn f2_a_hit_is_given_only_to_those_who_came_before_its_read_was_sent() {
+    let late = |without| {
+        let table = Table::new(without);
+        let lead = table.lead(0);
+        let early = table.follow(0);
+        lead.reading();
+        let late = table.follow(0);
+        lead.hit(1);
+        assert_eq!(told(early), Poll::Ready(Outcome::Value(1)));
+        told(late)
+    };
+    assert_eq!(late(None), Poll::Ready(Outcome::Lost));
+    assert_eq!(late(Some(Rule::NoSharedHits)), Poll::Ready(Outcome::Value(1)));
+}
+
+#[test]
+fn f2_a_load_after_the_read_is_given_to_all() {
+    let table = Table::new(None);
+    let lead = table.lead(0);
+    lead.reading();
+    let during = table.follow(0);
+    lead.loading();
+    let after = table.follow(0);
+    lead.seal();
+    lead.finish(1, true);
+    assert_eq!([told(during), told(after)], [Poll::Ready(Outcome::Value(1)), Poll::Ready(Outcome::Value(1))]);
+}
+
+#[test]
+fn f3_joiners_get_the_value_only_with_an_accepted_fill() {
+    let joiner = |without| {
+        let table = Table::new(without);
+        let lead = table.lead(0);
+        lead.loading();
+        let follow = table.follow(0);
+        lead.finish(1, false);
+        told(follow)
+    };
+    assert_eq!(joiner(None), Poll::Ready(Outcome::Lost));
+    assert_eq!(joiner(Some(Rule::Verdict)), Poll::Ready(Outcome::Value(1)));
+}
+
+#[test]
+fn f4_an_invalidation_detaches_the_flight() {
+    let after_invalidation = |without| {
+        let table = Table::new(without);
+        let overtaken = table.lead(0);
+        overtaken.loading();
+        let joined = matches!(table.join(1), Turn::Follow(_));
+        let keeps = overtaken.may_keep(1);
+        overtaken.finish(1, false);
+        (joined, keeps)
+    };
+    assert_eq!(after_invalidation(None), (false, false));
+    assert_eq!(after_invalidation(Some(Rule::Detach)), (true, true));
+}
+
+#[test]
+fn f4_a_detached_flight_leaves_its_successor_alone() {
+    let table = Table::new(None);
+    let overtaken = table.lead(0);
+    let successor = table.lead(1);
+    overtaken.finish(1, false);
+    let follow = table.follow(1);
+    assert!(successor.may_keep(1));
+    successor.finish(2, true);
+    assert_eq!(told(follow), Poll::Ready(Outcome::Value(2)));
+    assert_eq!(table.0.len(), 0);
+}
+
+#[test]
+fn f6_those_who_wait_take_over_from_a_leader_that_left() {
+    let waiter = |without| {
+        let table = Table::new(without);
+        let lead = table.lead(0);
+        let follow = table.follow(0);
+        drop(lead);
+        (told(follow), matches!(table.join(0), Turn::Lead(_)))
+    };
+    assert_eq!(waiter(None), (Poll::Ready(Outcome::Abandoned), true));
+    assert_eq!(waiter(Some(Rule::HandOver)), (Poll::Pending, false));
+}
+
+#[test]
+fn f6_a_panic_is_a_failure_to_those_who_wait() {
+    let table = Table::new(None);
+    let lead = table.lead(0);
+    let follow = table.follow(0);
+    let load = std::panic::AssertUnwindSafe(|| {
+        let _lead = lead;
+        panic!("the load panics");
+    });
+    assert!(std::panic::catch_unwind(load).is_err());
+    assert_eq!(told(follow), Poll::Ready(Outcome::Failed(None)));
+}
+
+#[test]
+fn a_hung_leader_loses_the_key_and_its_late_result_is_refused() {
+    let table = Table::new(None);
+    let hung = table.lead(0);
+    let follow = table.follow(0);
+    table.0.detach(&"key", &follow);
+    assert!(!hung.may_keep(0));
+    let next = table.lead(0);
+    assert!(next.may_keep(0));
+    hung.finish(1, false);
+    next.finish(2, true);
+    assert_eq!(told(follow), Poll::Ready(Outcome::Lost));
+}
+
+#[test]
+fn waiters_that_leave_are_forgotten() {
+    let table = Table::new(None);
+    let lead = table.lead(0);
+    let mut stays = pin!(table.follow(0));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(stays.as_mut().poll(&mut context).is_pending());
+    drop(table.follow(0));
+    lead.finish(7, true);
+    assert_eq!(stays.as_mut().poll(&mut context), Poll::Ready(Outcome::Value(7)));
+}
