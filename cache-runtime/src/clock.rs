@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::timer;
+
 /// A moment on the clock of one cache: time since that clock's beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
@@ -91,13 +93,10 @@ impl Time {
         }
     }
 
-    /// A future that ends once `duration` has passed. Outside a tokio runtime it never ends: there, nobody waits.
+    /// A future that ends once `duration` has passed.
     pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
         match self {
-            Self::System { .. } if tokio::runtime::Handle::try_current().is_err() => {
-                Box::pin(std::future::pending())
-            }
-            Self::System { .. } => Box::pin(tokio::time::sleep(duration)),
+            Self::System { .. } => Box::pin(timer::sleep(duration)),
             Self::Given(clock) => clock.sleep(duration),
         }
     }

@@ -217,14 +217,7 @@ pub(crate) struct Lead<K: Hash + Eq + Clone, V: Clone> {
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> Lead<K, V> {
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "the second tier's step; its schedules are explored already"
-        )
-    )]
-    /// The read of the second tier is about to be sent: those who come from here on do not get its hit.
+        /// The read of the second tier is about to be sent: those who come from here on do not get its hit.
     pub(crate) fn reading(&self) {
         self.flight.enter(Phase::Reading);
     }
@@ -234,14 +227,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Lead<K, V> {
         self.flight.enter(Phase::Loading);
     }
 
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "the second tier's step; its schedules are explored already"
-        )
-    )]
-    /// The fill is about to be sent: nobody joins from here on.
+        /// The fill is about to be sent: nobody joins from here on.
     pub(crate) fn seal(&self) {
         self.flight.enter(Phase::Sealed);
     }

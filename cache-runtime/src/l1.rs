@@ -11,7 +11,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
 use crate::clock::{Moment, Time};
-use crate::epochs::{Epochs, Slot};
+use crate::epochs::{Epochs, SLOT_BITS, Slot};
 use crate::key::{Key, Probe};
 use crate::shape::Kept;
 
@@ -19,7 +19,7 @@ use crate::shape::Kept;
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     value: Kept,
-    /// The fence when the load began, 48 bits, and the key's slot, 16.
+    /// The fence when the load began, 40 bits (a trillion invalidations), and the key's slot, 24.
     fenced: u64,
     /// The end of its life in milliseconds of the cache's clock, 40 bits; the share of the jitter that was taken from
     /// it, 8 bits; its weight, 16.
@@ -57,7 +57,8 @@ pub(crate) struct Slots {
     pub(crate) groups: Vec<Slot>,
 }
 
-const FENCE_MASK: u64 = u64::MAX >> Slot::BITS;
+const FENCE_MASK: u64 = u64::MAX >> SLOT_BITS;
+const SLOT_MASK: u64 = (1 << SLOT_BITS) - 1;
 const DEADLINE_BITS: u32 = 40;
 const LAST_DEADLINE: u64 = (1 << DEADLINE_BITS) - 1;
 
@@ -74,17 +75,18 @@ impl Entry {
         let deadline = life.deadline.millis().min(LAST_DEADLINE);
         Self {
             value,
-            fenced: fence << Slot::BITS | u64::from(slots.key),
+            fenced: fence << SLOT_BITS | u64::from(slots.key),
             lifetime: deadline << 24
                 | u64::from(life.jitter_share) << 16
                 | u64::from(Weight::round_up(weight).0),
         }
     }
 
-    /// The one place that decides whether an entry may be served.
+    /// The one place that decides whether an entry may be served. `fence` is the current one of its slots, as wide as
+    /// the one it was made with.
     #[inline(always)]
-    pub(crate) fn freshness(&self, epochs: &Epochs, time: &Time, grouped: bool) -> Freshness {
-        if self.fence_now(epochs, grouped) & FENCE_MASK != self.fenced >> Slot::BITS {
+    pub(crate) fn freshness(&self, fence: u64, time: &Time) -> Freshness {
+        if fence & FENCE_MASK != self.fenced >> SLOT_BITS {
             Freshness::Fenced
         } else if time.is_before_millis(self.deadline_millis()) {
             Freshness::Fresh
@@ -93,26 +95,34 @@ impl Entry {
         }
     }
 
+    /// The fence of its slots now.
     #[inline(always)]
-    fn fence_now(&self, epochs: &Epochs, grouped: bool) -> u64 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the slot is the lower bits"
-        )]
-        let key = self.fenced as Slot;
-        match self.behind(grouped) {
-            Some(behind) => epochs.fence(key, &behind.groups),
-            None => epochs.epoch(key),
-        }
+    pub(crate) fn fence(&self, epochs: &Epochs, grouped: bool) -> u64 {
+        let groups = self.behind(grouped).map(|behind| &*behind.groups);
+        epochs.fence(self.key_slot(), groups.unwrap_or_default())
+    }
+
+    /// The coarse fence of its slots now.
+    #[inline(always)]
+    pub(crate) fn coarse_fence(&self, epochs: &Epochs, grouped: bool) -> u64 {
+        let groups = self.behind(grouped).map(|behind| &*behind.groups);
+        epochs.coarse_fence(self.key_slot(), groups.unwrap_or_default())
+    }
+
+    /// A copy under a coarse fence.
+    pub(crate) fn near(&self, coarse_fence: u64) -> Self {
+        Self { fenced: coarse_fence << SLOT_BITS | (self.fenced & SLOT_MASK), ..self.clone() }
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the slot is the lower bits")]
+    fn key_slot(&self) -> Slot {
+        (self.fenced & SLOT_MASK) as Slot
     }
 
     #[inline(always)]
     fn behind(&self, grouped: bool) -> Option<&Grouped> {
-        if grouped {
-            self.value.downcast_ref()
-        } else {
-            None
-        }
+        if grouped { self.value.downcast_ref() } else { None }
     }
 
     /// The value, as its function kept it.
@@ -311,6 +321,7 @@ mod tests {
     #[test]
     fn a_fence_is_compared_whole() {
         let (epochs, time) = (Epochs::new(4), Time::system());
+        let freshness = |entry: &Entry| entry.freshness(entry.fence(&epochs, true), &time);
         let slots = Slots {
             key: 1,
             groups: vec![2, 3],
@@ -321,9 +332,9 @@ mod tests {
         };
         let fence = epochs.fence(slots.key, &slots.groups);
         let entry = Entry::new(Arc::new(7_u8), &slots, fence, life, 100);
-        assert_eq!(entry.freshness(&epochs, &time, true), Freshness::Fresh);
+        assert_eq!(freshness(&entry), Freshness::Fresh);
         assert_eq!(entry.clone().into_value(true).downcast_ref(), Some(&7_u8));
         epochs.bump(3);
-        assert_eq!(entry.freshness(&epochs, &time, true), Freshness::Fenced);
+        assert_eq!(freshness(&entry), Freshness::Fenced);
     }
 }

@@ -90,7 +90,7 @@ impl Near {
 
     /// Keeps a copy of an entry that the tier has just served, if it is small and its place is not used more. A user's
     /// `Drop` of what is replaced may use a cache itself: it finds this table in use and goes to the tier.
-    pub(crate) fn keep(&mut self, node: NodeId, key: &Probe<'_>, entry: &Entry) {
+    pub(crate) fn keep(&mut self, node: NodeId, key: &Probe<'_>, entry: &Entry, coarse_fence: u64) {
         let Probe::Short {
             function,
             length,
@@ -119,7 +119,7 @@ impl Near {
             length,
             uses,
             words,
-            entry: Some(entry.clone()),
+            entry: Some(entry.near(coarse_fence)),
         };
     }
 }

@@ -23,6 +23,9 @@ use crate::subscribers::Subscribers;
 use crate::threads::{self, Own};
 use crate::waits::Waits;
 
+/// One epoch for so many bytes of the tier: an entry is seldom smaller.
+const BYTES_PER_SLOT: u64 = 512;
+
 static NODES: AtomicU32 = AtomicU32::new(1);
 
 /// One cache of one process.
@@ -83,7 +86,7 @@ impl Node {
             app: settings.app,
             hash_key: settings.hash_key,
             l1: L1::new(settings.l1_capacity),
-            epochs: Epochs::new(1 << 12),
+            epochs: Epochs::new(usize::try_from(settings.l1_capacity / BYTES_PER_SLOT).unwrap_or(usize::MAX)),
             flights: Arc::new(Flights::new(settings.rules)),
             waits: Waits::default(),
             functions: Functions::new(),
@@ -174,13 +177,19 @@ impl Node {
     fn hit_near(&self, own: &mut Own, function: &Function, key: &Probe<'_>) -> Option<Kept> {
         let entry = own.near.look(self.id, key)?;
         let grouped = function.is_grouped();
-        self.may_serve(entry, grouped).then(|| entry.value(grouped))
+        let fence = entry.coarse_fence(&self.epochs, grouped);
+        self.may_serve(entry, fence).then(|| entry.value(grouped))
     }
 
     fn hit_shared(&self, own: &mut Own, function: &Function, key: &Probe<'_>) -> Option<Kept> {
         let grouped = function.is_grouped();
-        let entry = self.fresh(key, grouped)?;
-        own.near.keep(self.id, key, &entry);
+        let entry = self.l1.get(key)?;
+        // Before the fine fence is checked: a bump after this look makes a difference to the copy.
+        let coarse_fence = entry.coarse_fence(&self.epochs, grouped);
+        if !self.may_serve(&entry, entry.fence(&self.epochs, grouped)) {
+            return None;
+        }
+        own.near.keep(self.id, key, &entry, coarse_fence);
         Some(entry.into_value(grouped))
     }
 
@@ -188,12 +197,12 @@ impl Node {
     pub(crate) fn fresh(&self, key: &Probe<'_>, grouped: bool) -> Option<Entry> {
         self.l1
             .get(key)
-            .filter(|entry| self.may_serve(entry, grouped))
+            .filter(|entry| self.may_serve(entry, entry.fence(&self.epochs, grouped)))
     }
 
     #[inline(always)]
-    fn may_serve(&self, entry: &Entry, grouped: bool) -> bool {
-        match entry.freshness(&self.epochs, &self.time, grouped) {
+    fn may_serve(&self, entry: &Entry, fence: u64) -> bool {
+        match entry.freshness(fence, &self.time) {
             Freshness::Fresh => true,
             Freshness::Fenced => !self.rules.holds(Rule::Fence),
             Freshness::Expired => false,

@@ -77,7 +77,6 @@ fn publish<E: Event>(node: &Node, event: &E) -> Result<Receipt, Error> {
 
 /// What became of an invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a queued invalidation has not taken effect everywhere"]
 pub struct Receipt {
     delivery: Delivery,
     invalidated: usize,

@@ -1,1 +1,99 @@
-//! See the workspace README.
+//! What the tests of this workspace share: caches of their own, and a source that tests stop and release step by step.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use cache_runtime::Cache;
+use cache_runtime::testing::Rule;
+use tokio::sync::Semaphore;
+
+/// A cache for one test.
+///
+/// # Panics
+///
+/// If the annotated functions of the test contradict each other.
+pub async fn cache() -> Cache {
+    cache_without(&[]).await
+}
+
+/// A cache for one test, with some rules of the protocol taken away.
+///
+/// # Panics
+///
+/// If the annotated functions of the test contradict each other.
+pub async fn cache_without(rules: &[Rule]) -> Cache {
+    let builder = rules.iter().fold(Cache::builder("test"), |builder, rule| builder.without_rule(*rule));
+    builder.build().await.expect("the functions of this test do not contradict each other")
+}
+
+/// A source of truth that reads its version first and answers when the gate lets it.
+#[derive(Debug)]
+pub struct Gate {
+    version: AtomicU64,
+    loads: AtomicU64,
+    permits: Semaphore,
+}
+
+/// As good as infinitely many.
+const OPEN: usize = 1 << 30;
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Gate {
+    /// Version 0; the gate is open.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { version: AtomicU64::new(0), loads: AtomicU64::new(0), permits: Semaphore::new(OPEN) }
+    }
+
+    /// Loads that begin from here on read the source, and then wait.
+    pub fn close(&self) {
+        self.permits.forget_permits(OPEN);
+    }
+
+    /// Lets all loads through.
+    pub fn open(&self) {
+        self.permits.add_permits(OPEN);
+    }
+
+    /// Lets as many loads through.
+    pub fn let_through(&self, loads: usize) {
+        self.permits.add_permits(loads);
+    }
+
+    /// Writes the next version.
+    pub fn commit(&self) {
+        self.version.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How many loads have read the source.
+    pub fn loads(&self) -> u64 {
+        self.loads.load(Ordering::SeqCst)
+    }
+
+    /// The body of a cached function.
+    ///
+    /// # Panics
+    ///
+    /// Never: the gate is not destroyed.
+    pub async fn load(&self) -> u64 {
+        let version = self.version.load(Ordering::SeqCst);
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        self.permits.acquire().await.expect("the gate is never destroyed").forget();
+        version
+    }
+
+    /// Polls `call` until it has begun a load of its own.
+    pub async fn wait_for_load<F: Future + ?Sized>(&self, call: &mut Pin<Box<F>>) {
+        let before = self.loads();
+        while self.loads() == before {
+            assert!(futures::poll!(call.as_mut()).is_pending(), "the gate is closed");
+            tokio::task::yield_now().await;
+        }
+    }
+}

@@ -1,0 +1,18 @@
+use cache_runtime::cached;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Serialize, Deserialize)]
+pub struct User {
+    pub name: String,
+}
+
+#[cached(tll = "5m", key = "user:<tenant>:<id>")]
+pub async fn load_user(tenant: u64, id: u64) -> User {
+    User { name: format!("user {id} of {tenant}") }
+}
+
+pub async fn caller() -> User {
+    load_user(1, 2).await
+}
+
+fn main() {}

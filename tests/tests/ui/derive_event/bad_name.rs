@@ -1,0 +1,10 @@
+use cache_runtime::Event;
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize)]
+#[event(name = "user updated")]
+pub struct UserUpdated {
+    pub id: u64,
+}
+
+fn main() {}

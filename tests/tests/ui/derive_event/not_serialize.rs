@@ -1,0 +1,8 @@
+use cache_runtime::Event;
+
+#[derive(Event)]
+pub struct UserUpdated {
+    pub id: u64,
+}
+
+fn main() {}

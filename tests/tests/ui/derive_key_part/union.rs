@@ -1,0 +1,9 @@
+use cache_runtime::KeyPart;
+
+#[derive(KeyPart)]
+pub union Id {
+    pub small: u32,
+    pub large: u64,
+}
+
+fn main() {}

@@ -1,0 +1,12 @@
+use cache_runtime::cached;
+
+pub struct User {
+    pub name: String,
+}
+
+#[cached(ttl = "5m", key = "user:<id>")]
+pub async fn load_user(id: u64) -> User {
+    User { name: id.to_string() }
+}
+
+fn main() {}

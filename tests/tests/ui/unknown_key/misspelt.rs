@@ -1,0 +1,14 @@
+use cache_runtime::cached;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Serialize, Deserialize)]
+pub struct User {
+    pub name: String,
+}
+
+#[cached(tll = "5m", ttl = "5m", key = "user:<tenant>:<id>")]
+pub async fn load_user(tenant: u64, id: u64) -> User {
+    User { name: format!("user {id} of {tenant}") }
+}
+
+fn main() {}
