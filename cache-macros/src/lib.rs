@@ -1,1 +1,43 @@
-//! See the workspace README.
+//! The attributes and derives of `cache-runtime`, which re-exports them.
+//!
+//! Each one is a pipeline of nouns: what was written (`Args`), what it means (`Plan`), and code. Only the step in the
+//! middle can fail, and it reports everything at once.
+
+mod arguments;
+mod cached;
+mod diagnostics;
+mod emits;
+mod event;
+mod function;
+mod key_part;
+mod keys;
+mod mention;
+mod output;
+mod runtime;
+
+use proc_macro::TokenStream;
+use syn::{DeriveInput, parse_macro_input};
+
+/// cached
+#[proc_macro_attribute]
+pub fn cached(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    cached::cached(arguments.into(), item.into()).into()
+}
+
+/// emits
+#[proc_macro_attribute]
+pub fn emits(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    emits::emits(arguments.into(), item.into()).into()
+}
+
+/// Event
+#[proc_macro_derive(Event, attributes(event))]
+pub fn derive_event(input: TokenStream) -> TokenStream {
+    event::derive(&parse_macro_input!(input as DeriveInput)).into()
+}
+
+/// `KeyPart`
+#[proc_macro_derive(KeyPart, attributes(key_part))]
+pub fn derive_key_part(input: TokenStream) -> TokenStream {
+    key_part::derive(&parse_macro_input!(input as DeriveInput)).into()
+}

@@ -14,9 +14,7 @@ pub(crate) struct Buckets<T> {
 
 impl<T: Default> Buckets<T> {
     pub(crate) fn new() -> Self {
-        Self {
-            buckets: [const { OnceLock::new() }; BUCKETS],
-        }
+        Self { buckets: [const { OnceLock::new() }; BUCKETS] }
     }
 
     /// The element at `index`; the whole bucket is made when it is the first of it.
@@ -35,10 +33,7 @@ impl<T: Default> Buckets<T> {
 }
 
 #[inline(always)]
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a bucket has at most 2^25 places"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "a bucket has at most 2^25 places")]
 fn place(index: u32) -> (usize, usize, usize) {
     let position = u64::from(index) + (1 << FIRST_BITS);
     let bucket = position.ilog2() - FIRST_BITS;
@@ -52,9 +47,7 @@ mod tests {
 
     #[test]
     fn every_index_has_a_place_of_its_own() {
-        let places: Vec<_> = (0..10_000)
-            .map(|index| (place(index).0, place(index).1))
-            .collect();
+        let places: Vec<_> = (0..10_000).map(|index| (place(index).0, place(index).1)).collect();
         let mut distinct = places.clone();
         distinct.dedup();
         assert_eq!(places.len(), distinct.len());

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use cache_spec::{duration, name};
 
-use crate::cache::{Cache, DEFAULT_L1_BYTES, DEFAULT_LOAD_TIMEOUT, HASH_CONTEXT};
+use crate::cache::Cache;
 use crate::clock::{Clock, Time};
+use crate::current::{DEFAULT_L1_BYTES, DEFAULT_LOAD_TIMEOUT, HASH_CONTEXT};
 use crate::error::Error;
 use crate::node::Settings;
 use crate::registry;
@@ -42,10 +43,7 @@ impl Builder {
     pub(crate) fn from_env(read: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         if read("CACHE_URL").is_some_and(|url| !url.is_empty()) {
             let problem = "this version has no second tier; unset it to run embedded".to_owned();
-            return Err(Error::Setting {
-                name: "CACHE_URL",
-                problem,
-            });
+            return Err(Error::Setting { name: "CACHE_URL", problem });
         }
         let mut builder = Self::new(read("CACHE_APP").unwrap_or_else(|| "app".to_owned()));
         if let Some(bytes) = read("CACHE_L1_BYTES") {
@@ -54,10 +52,7 @@ impl Builder {
         if let Some(text) = read("CACHE_LOAD_TIMEOUT") {
             let problem = |mistake: cache_spec::Mistake| mistake.to_string();
             let parsed = duration::parse(&text).map_err(problem);
-            builder.load_timeout = parsed.map_err(|problem| Error::Setting {
-                name: "CACHE_LOAD_TIMEOUT",
-                problem,
-            })?;
+            builder.load_timeout = parsed.map_err(|problem| Error::Setting { name: "CACHE_LOAD_TIMEOUT", problem })?;
         }
         if let Some(secret) = read("CACHE_HASH_KEY") {
             builder = builder.hash_key(secret.as_bytes());
@@ -133,10 +128,7 @@ impl Builder {
 
 fn parse_bytes(text: &str) -> Result<u64, Error> {
     let problem = || format!("`{text}` is no number of bytes; write digits only, as in `67108864`");
-    text.trim().parse().map_err(|_| Error::Setting {
-        name: "CACHE_L1_BYTES",
-        problem: problem(),
-    })
+    text.trim().parse().map_err(|_| Error::Setting { name: "CACHE_L1_BYTES", problem: problem() })
 }
 
 #[cfg(test)]
@@ -144,12 +136,7 @@ mod tests {
     use super::*;
 
     fn from(variables: &[(&str, &str)]) -> Result<Builder, Error> {
-        let find = |name: &str| {
-            variables
-                .iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| (*value).to_owned())
-        };
+        let find = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         Builder::from_env(find)
     }
 
@@ -161,11 +148,7 @@ mod tests {
 
     #[test]
     fn variables_are_read() {
-        let builder = from(&[
-            ("CACHE_APP", "shop"),
-            ("CACHE_L1_BYTES", "1024"),
-            ("CACHE_LOAD_TIMEOUT", "2s"),
-        ]);
+        let builder = from(&[("CACHE_APP", "shop"), ("CACHE_L1_BYTES", "1024"), ("CACHE_LOAD_TIMEOUT", "2s")]);
         let builder = builder.expect("all are well formed");
         assert_eq!((builder.app.as_str(), builder.l1_capacity), ("shop", 1024));
         assert_eq!(builder.load_timeout, Duration::from_secs(2));
@@ -173,14 +156,8 @@ mod tests {
 
     #[test]
     fn mistakes_name_the_variable() {
-        check(
-            &[("CACHE_L1_BYTES", "64MB")],
-            "`CACHE_L1_BYTES`: `64MB` is no number of bytes",
-        );
+        check(&[("CACHE_L1_BYTES", "64MB")], "`CACHE_L1_BYTES`: `64MB` is no number of bytes");
         check(&[("CACHE_LOAD_TIMEOUT", "soon")], "`CACHE_LOAD_TIMEOUT`");
-        check(
-            &[("CACHE_URL", "redis://localhost")],
-            "`CACHE_URL`: this version has no second tier",
-        );
+        check(&[("CACHE_URL", "redis://localhost")], "`CACHE_URL`: this version has no second tier");
     }
 }

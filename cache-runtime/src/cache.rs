@@ -4,17 +4,14 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use once_cell::sync::OnceCell;
-
 use crate::builder::Builder;
-use crate::clock::Time;
 use crate::context::Context;
+use crate::current::{self, current_node};
 use crate::error::Error;
 use crate::event::Event;
 use crate::node::{Node, Settings};
 use crate::publish::Publish;
 use crate::registry;
-use crate::rules::Rules;
 use crate::stats::FunctionStats;
 use crate::subscribers::Subscription;
 
@@ -35,15 +32,6 @@ use crate::subscribers::Subscription;
 pub struct Cache {
     node: Arc<Node>,
 }
-
-static INSTALLED: OnceCell<Cache> = OnceCell::new();
-static EMBEDDED: OnceCell<Cache> = OnceCell::new();
-
-/// The in-process tier of a cache that nobody sized: 64 MiB.
-pub(crate) const DEFAULT_L1_BYTES: u64 = 64 << 20;
-
-/// How long a load may hold its key where nobody says otherwise: 30 s.
-pub(crate) const DEFAULT_LOAD_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
 impl Cache {
     /// Starts to build a cache for the application of this name: the first part of every key, `[A-Za-z0-9_.-]`, at most
@@ -71,9 +59,7 @@ impl Cache {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn from_env() -> Result<Self, Error> {
-        Builder::from_env(|name| std::env::var(name).ok())?
-            .build()
-            .await
+        Builder::from_env(|name| std::env::var(name).ok())?.build().await
     }
 
     /// Makes this the cache that cached functions use, in the whole process and for good.
@@ -82,58 +68,18 @@ impl Cache {
     ///
     /// [`Error::Installed`] if there is one already.
     pub fn install(&self) -> Result<(), Error> {
-        INSTALLED.set(self.clone()).map_err(|_| Error::Installed)
+        if current::install(Arc::clone(&self.node)) { Ok(()) } else { Err(Error::Installed) }
     }
 
     /// The cache that a cached call sees here: of the innermost [`Cache::scope`], else the installed one, else an
     /// embedded default, which warns once that nobody chose it.
     #[must_use]
     pub fn current() -> Self {
-        Self {
-            node: Arc::clone(Self::node_for(Context::if_any().as_ref())),
-        }
-    }
-
-    /// The cache that a call in this context sees.
-    #[inline(always)]
-    pub(crate) fn node_for(context: Option<&Context>) -> &Arc<Node> {
-        match context.and_then(|context| context.node.as_ref()) {
-            Some(node) => node,
-            None => Self::default_node(),
-        }
-    }
-
-    #[inline(always)]
-    fn default_node() -> &'static Arc<Node> {
-        &INSTALLED
-            .get()
-            .unwrap_or_else(|| EMBEDDED.get_or_init(Self::embedded))
-            .node
-    }
-
-    #[cold]
-    fn embedded() -> Self {
-        tracing::warn!(
-            "no cache is installed: using an embedded default of 64 MiB; `Cache::builder(..).build().await?.install()?` chooses one"
-        );
-        if let Err(error) = registry::check() {
-            tracing::error!(%error, "the cached functions of this program contradict each other");
-        }
-        Self::new(Settings {
-            app: "default".to_owned(),
-            hash_key: blake3::derive_key(HASH_CONTEXT, b"default"),
-            l1_capacity: DEFAULT_L1_BYTES,
-            time: Time::system(),
-            seed: None,
-            load_timeout: DEFAULT_LOAD_TIMEOUT,
-            rules: Rules::ALL,
-        })
+        Self { node: Arc::clone(current_node(Context::if_any().as_ref())) }
     }
 
     pub(crate) fn new(settings: Settings) -> Self {
-        Self {
-            node: Arc::new(Node::new(settings)),
-        }
+        Self { node: Arc::new(Node::new(settings)) }
     }
 
     pub(crate) fn node(&self) -> &Arc<Node> {
@@ -147,10 +93,7 @@ impl Cache {
     ///
     /// Dropping it drops `future`.
     pub async fn scope<F: Future>(&self, future: F) -> F::Output {
-        let context = Context {
-            node: Some(Arc::clone(&self.node)),
-            ..Context::current()
-        };
+        let context = Context { node: Some(Arc::clone(&self.node)), ..Context::current() };
         context.scope(future).await
     }
 
@@ -193,10 +136,7 @@ impl Cache {
     /// What was counted for every cached function of the program.
     #[must_use]
     pub fn stats(&self) -> Vec<FunctionStats> {
-        registry::all()
-            .into_iter()
-            .map(|function| FunctionStats::of(&self.node, function))
-            .collect()
+        registry::all().into_iter().map(|function| FunctionStats::of(&self.node, function)).collect()
     }
 
     /// How many entries the in-process tier holds, those included that will not be served again but were not dropped yet.
@@ -218,13 +158,8 @@ impl Cache {
     }
 }
 
-/// Separates the keys that are made of an application's name from all other uses of the hash.
-pub(crate) const HASH_CONTEXT: &str = "cache-runtime 2026-11 hashed key parts";
-
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache")
-            .field("app", &self.node.app)
-            .finish_non_exhaustive()
+        f.debug_struct("Cache").field("app", &self.node.app).finish_non_exhaustive()
     }
 }

@@ -64,10 +64,7 @@ const LAG_NANOS: u64 = 50_000_000;
 
 impl Time {
     pub(crate) fn system() -> Self {
-        Self::System {
-            origin: Instant::now(),
-            coarse: Coarse::start(),
-        }
+        Self::System { origin: Instant::now(), coarse: Coarse::start() }
     }
 
     pub(crate) fn now(&self) -> Moment {
@@ -112,9 +109,7 @@ pub(crate) struct Coarse {
 #[cfg(target_os = "linux")]
 impl Coarse {
     fn start() -> Self {
-        Self {
-            start: Self::read(),
-        }
+        Self { start: Self::read() }
     }
 
     /// Not after the exact time.
@@ -126,10 +121,7 @@ impl Coarse {
     #[inline(always)]
     fn read() -> u64 {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-        time.tv_sec
-            .cast_unsigned()
-            .wrapping_mul(1_000_000_000)
-            .wrapping_add(time.tv_nsec.cast_unsigned())
+        time.tv_sec.cast_unsigned().wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec.cast_unsigned())
     }
 }
 

@@ -1,16 +1,19 @@
 //! What a task carries along: the cache to use, who watches its lookups, and which loads it is inside of.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
 
 use crate::flight::FlightId;
 use crate::lookup::Watcher;
 use crate::node::Node;
 
-tokio::task_local! {
-    static CONTEXT: Context;
+thread_local! {
+    /// How many scopes this thread is polling now: a hit outside of all of them asks nothing else.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    static CONTEXT: RefCell<Option<Context>> = const { RefCell::new(None) };
 }
 
 /// The context of a task tree.
@@ -37,58 +40,71 @@ impl Context {
     /// The context of the running task, if it has one: outside of every scope, a look at a thread-local.
     #[inline(always)]
     pub(crate) fn if_any() -> Option<Self> {
-        if DEPTH.get() == 0 {
-            None
-        } else {
-            CONTEXT.try_with(Self::clone).ok()
-        }
+        if DEPTH.get() == 0 { None } else { Self::innermost() }
     }
 
     /// This context, inside the load of `flight`.
     pub(crate) fn loading(mut self, flight: FlightId) -> Self {
-        self.loading = Some(Arc::new(Loading {
-            flight,
-            outer: self.loading.take(),
-        }));
+        self.loading = Some(Arc::new(Loading { flight, outer: self.loading.take() }));
         self
     }
 
     /// The flights whose loads this is inside of.
     pub(crate) fn flights(&self) -> Vec<FlightId> {
         let innermost = self.loading.as_deref();
-        std::iter::successors(innermost, |loading| loading.outer.as_deref())
-            .map(|loading| loading.flight)
-            .collect()
+        std::iter::successors(innermost, |loading| loading.outer.as_deref()).map(|loading| loading.flight).collect()
     }
 
-    /// Runs `future` inside this context.
-    pub(crate) async fn scope<F: Future>(self, future: F) -> F::Output {
-        let mut scoped = pin!(CONTEXT.scope(self, future));
-        std::future::poll_fn(|context| {
-            let _inside = Inside::enter();
-            scoped.as_mut().poll(context)
-        })
-        .await
+    #[cold]
+    fn innermost() -> Option<Self> {
+        CONTEXT.try_with(|context| context.borrow().clone()).ok().flatten()
+    }
+
+    /// `future` inside this context.
+    pub(crate) fn scope<F: Future>(self, future: F) -> Scoped<F> {
+        Scoped { context: Some(self), future: Box::pin(future) }
     }
 }
 
-thread_local! {
-    /// How many scopes this thread is polling now: a hit outside of all of them asks nothing else.
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
+/// A future whose every poll happens inside a context.
+#[must_use = "futures do nothing unless polled"]
+pub(crate) struct Scoped<F> {
+    /// Here while the future is not being polled.
+    context: Option<Context>,
+    future: Pin<Box<F>>,
 }
 
-/// While a scope is polled.
-struct Inside;
+impl<F: Future> Future for Scoped<F> {
+    type Output = F::Output;
 
-impl Inside {
-    fn enter() -> Self {
+    fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<F::Output> {
+        let Self { context: own, future } = &mut *self;
+        let _inside = Inside::enter(own);
+        future.as_mut().poll(context)
+    }
+}
+
+/// While a scope is polled: its context is the thread's, and the one before waits here.
+struct Inside<'a> {
+    place: &'a mut Option<Context>,
+}
+
+impl<'a> Inside<'a> {
+    fn enter(place: &'a mut Option<Context>) -> Self {
+        swap(place);
         DEPTH.set(DEPTH.get() + 1);
-        Self
+        Self { place }
     }
 }
 
-impl Drop for Inside {
+impl Drop for Inside<'_> {
     fn drop(&mut self) {
         DEPTH.set(DEPTH.get() - 1);
+        swap(self.place);
     }
+}
+
+/// Takes what is the thread's and gives it what is here. A thread that is about to end has nothing to give.
+fn swap(place: &mut Option<Context>) {
+    let _ending = CONTEXT.try_with(|context| std::mem::swap(&mut *context.borrow_mut(), place));
 }

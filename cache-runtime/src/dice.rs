@@ -8,9 +8,7 @@ pub(crate) struct Dice(Mutex<fastrand::Rng>);
 
 impl Dice {
     pub(crate) fn new(seed: Option<u64>) -> Self {
-        Self(Mutex::new(
-            seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
-        ))
+        Self(Mutex::new(seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)))
     }
 
     /// The share of the jitter that an entry loses, of 255.

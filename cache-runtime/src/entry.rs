@@ -37,15 +37,7 @@ impl<T: Value> Entry<T> {
         let node = Arc::clone(Cache::current().node());
         let bytes = KeyBytes::new(registry::number_of(function), parts);
         let address = node.address(function, &bytes, parts);
-        Self {
-            node,
-            address,
-            keeping: Keeping {
-                keep: S::keep,
-                take: S::take,
-                is_absent: S::is_absent,
-            },
-        }
+        Self { node, address, keeping: Keeping { keep: S::keep, take: S::take, is_absent: S::is_absent } }
     }
 
     /// The same entry in another cache.
@@ -74,19 +66,11 @@ impl<T: Value> Entry<T> {
     #[expect(clippy::unused_async, reason = "the second tier is asked here")]
     pub async fn peek(&self) -> Result<Option<Peek<T>>, Error> {
         let function = self.address.function;
-        let entry = self
-            .node
-            .fresh(&self.address.key.probe(), function.is_grouped());
+        let entry = self.node.fresh(&self.address.key.probe(), function.is_grouped());
         Ok(entry.and_then(|entry| {
             let value = (self.keeping.take)(entry.clone().into_value(function.is_grouped()))?;
-            let (age, remaining) =
-                self.node
-                    .ages(&entry, function, (self.keeping.is_absent)(&value));
-            Some(Peek {
-                value,
-                age,
-                remaining,
-            })
+            let (age, remaining) = self.node.ages(&entry, function, (self.keeping.is_absent)(&value));
+            Some(Peek { value, age, remaining })
         }))
     }
 
@@ -106,26 +90,11 @@ impl<T: Value> Entry<T> {
     /// Once polled it has taken effect.
     #[expect(clippy::unused_async, reason = "the second tier is written here")]
     pub async fn put(&self, value: T) -> Result<Receipt, Error> {
-        let fence = self
-            .node
-            .epochs
-            .bump_for_put(self.address.slots.key, &self.address.slots.groups);
+        let fence = self.node.epochs.bump_for_put(self.address.slots.key, &self.address.slots.groups);
         self.node.count(self.address.function, Metric::Invalidated);
-        if let Some(lifetime) = self
-            .address
-            .function
-            .lifetime((self.keeping.is_absent)(&value))
-        {
+        if let Some(lifetime) = self.address.function.lifetime((self.keeping.is_absent)(&value)) {
             let (kept, bytes) = ((self.keeping.keep)(&value), weigh(&value));
-            self.node.fill(
-                &self.address,
-                Filling {
-                    kept,
-                    bytes,
-                    lifetime,
-                    fence,
-                },
-            );
+            self.node.fill(&self.address, Filling { kept, bytes, lifetime, fence });
         }
         Ok(Receipt::applied(1))
     }
@@ -150,9 +119,7 @@ impl<T: Value> Entry<T> {
 
 impl<T> fmt::Debug for Entry<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry")
-            .field("key", &self.node.full_key(&self.address))
-            .finish_non_exhaustive()
+        f.debug_struct("Entry").field("key", &self.node.full_key(&self.address)).finish_non_exhaustive()
     }
 }
 

@@ -57,9 +57,9 @@ impl fmt::Display for Error {
                 f,
                 "two event types are named `{name}`: {first} and {second}; give one another name with `#[event(name = \"..\")]`"
             ),
-            Self::Installed => {
-                f.write_str("a default cache is installed already; use `cache.scope(..)` to override it for one task tree")
-            }
+            Self::Installed => f.write_str(
+                "a default cache is installed already; use `cache.scope(..)` to override it for one task tree",
+            ),
             Self::Event(error) => write!(f, "the event cannot be serialised: {error}"),
         }
     }
@@ -70,9 +70,7 @@ impl std::error::Error for Error {
         match self {
             Self::Name(mistake) => Some(mistake),
             Self::Event(error) => Some(error),
-            Self::Setting { .. } | Self::Overlap(_) | Self::EventName { .. } | Self::Installed => {
-                None
-            }
+            Self::Setting { .. } | Self::Overlap(_) | Self::EventName { .. } | Self::Installed => None,
         }
     }
 }

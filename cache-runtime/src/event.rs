@@ -59,9 +59,6 @@ inventory::collect!(RegisteredEvent);
 
 impl RegisteredEvent {
     pub(crate) fn place(&self) -> String {
-        format!(
-            "`{}::{}` ({}:{})",
-            self.module, self.type_name, self.file, self.line
-        )
+        format!("`{}::{}` ({}:{})", self.module, self.type_name, self.file, self.line)
     }
 }

@@ -36,10 +36,7 @@ use crate::lookup::{Lookup, Watcher};
 /// ```
 pub async fn explain<F: Future>(future: F) -> (F::Output, Vec<Lookup>) {
     let watcher = Watcher::default();
-    let context = Context {
-        watcher: Some(watcher.clone()),
-        ..Context::current()
-    };
+    let context = Context { watcher: Some(watcher.clone()), ..Context::current() };
     let output = context.scope(future).await;
     (output, watcher.take())
 }

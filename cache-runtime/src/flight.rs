@@ -90,22 +90,12 @@ pub(crate) enum Turn<K: Hash + Eq + Clone, V: Clone> {
 impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
     pub(crate) fn new(rules: Rules) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
-        Self {
-            shards,
-            hasher: RandomState::new(),
-            rules,
-        }
+        Self { shards, hasher: RandomState::new(), rules }
     }
 
     /// Joins the flight of this key, or starts one. `fence` is the current one of the key, read by this caller;
     /// `failures` is how many flights failed on it; `now` is on a clock of the caller's.
-    pub(crate) fn join(
-        self: &Arc<Self>,
-        key: &K,
-        fence: u64,
-        failures: u32,
-        now: Duration,
-    ) -> Turn<K, V> {
+    pub(crate) fn join(self: &Arc<Self>, key: &K, fence: u64, failures: u32, now: Duration) -> Turn<K, V> {
         let mut shard = lock(self.shard(key));
         if let Some(flight) = shard.get(key)
             && let Some(follow) = self.follow(flight, fence)
@@ -114,12 +104,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
         }
         let flight = Arc::new(Flight::new(fence, failures, now));
         shard.insert(key.clone(), Arc::clone(&flight));
-        Turn::Lead(Lead {
-            flights: Arc::clone(self),
-            key: key.clone(),
-            flight,
-            ended: false,
-        })
+        Turn::Lead(Lead { flights: Arc::clone(self), key: key.clone(), flight, ended: false })
     }
 
     fn follow(&self, flight: &Arc<Flight<V>>, fence: u64) -> Option<Follow<V>> {
@@ -135,11 +120,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
         state.wakers.push(None);
         let place = state.wakers.len() - 1;
         drop(state);
-        Some(Follow {
-            flight: Arc::clone(flight),
-            place,
-            late,
-        })
+        Some(Follow { flight: Arc::clone(flight), place, late })
     }
 
     /// Takes the key from a flight whose leader is hung: its result will be refused, and the next to join leads.
@@ -164,15 +145,10 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
     }
 
     fn holds_key(&self, key: &K, flight: &Arc<Flight<V>>) -> bool {
-        lock(self.shard(key))
-            .get(key)
-            .is_some_and(|current| Arc::ptr_eq(current, flight))
+        lock(self.shard(key)).get(key).is_some_and(|current| Arc::ptr_eq(current, flight))
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "any bits of the hash will do"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
     fn shard(&self, key: &K) -> &Shard<K, V> {
         &self.shards[self.hasher.hash_one(key) as usize % SHARDS]
     }
@@ -180,17 +156,8 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
 
 impl<V: Clone> Flight<V> {
     fn new(fence: u64, failures: u32, begun: Duration) -> Self {
-        let state = State {
-            phase: Phase::Open,
-            outcome: None,
-            wakers: Vec::new(),
-        };
-        Self {
-            fence,
-            failures,
-            begun,
-            state: Mutex::new(state),
-        }
+        let state = State { phase: Phase::Open, outcome: None, wakers: Vec::new() };
+        Self { fence, failures, begun, state: Mutex::new(state) }
     }
 
     fn enter(&self, phase: Phase) {
@@ -217,7 +184,7 @@ pub(crate) struct Lead<K: Hash + Eq + Clone, V: Clone> {
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> Lead<K, V> {
-        /// The read of the second tier is about to be sent: those who come from here on do not get its hit.
+    /// The read of the second tier is about to be sent: those who come from here on do not get its hit.
     pub(crate) fn reading(&self) {
         self.flight.enter(Phase::Reading);
     }
@@ -227,7 +194,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Lead<K, V> {
         self.flight.enter(Phase::Loading);
     }
 
-        /// The fill is about to be sent: nobody joins from here on.
+    /// The fill is about to be sent: nobody joins from here on.
     pub(crate) fn seal(&self) {
         self.flight.enter(Phase::Sealed);
     }
@@ -281,19 +248,13 @@ impl<K: Hash + Eq + Clone, V: Clone> Drop for Lead<K, V> {
             return;
         }
         self.flights.remove(&self.key, &self.flight);
-        self.flight.end(if std::thread::panicking() {
-            Outcome::Failed(None)
-        } else {
-            Outcome::Abandoned
-        });
+        self.flight.end(if std::thread::panicking() { Outcome::Failed(None) } else { Outcome::Abandoned });
     }
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> fmt::Debug for Lead<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lead")
-            .field("fence", &self.flight.fence)
-            .finish_non_exhaustive()
+        f.debug_struct("Lead").field("fence", &self.flight.fence).finish_non_exhaustive()
     }
 }
 
@@ -329,9 +290,7 @@ impl<V: Clone> Future for Follow<V> {
         let mut state = lock(&self.flight.state);
         match (&state.outcome, state.phase) {
             // A value that came without a load is a hit: it was read before the late ones came.
-            (Some(Outcome::Value(_)), Phase::Open | Phase::Reading) if self.late => {
-                Poll::Ready(Outcome::Lost)
-            }
+            (Some(Outcome::Value(_)), Phase::Open | Phase::Reading) if self.late => Poll::Ready(Outcome::Lost),
             (Some(outcome), _) => Poll::Ready(outcome.clone()),
             (None, _) => {
                 state.wakers[self.place] = Some(context.waker().clone());
@@ -351,9 +310,7 @@ impl<V> Drop for Follow<V> {
 
 impl<V> fmt::Debug for Follow<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Follow")
-            .field("place", &self.place)
-            .finish_non_exhaustive()
+        f.debug_struct("Follow").field("place", &self.place).finish_non_exhaustive()
     }
 }
 

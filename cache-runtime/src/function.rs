@@ -104,11 +104,7 @@ impl Route {
 
     /// The text of the key or group that `event` names; nothing when it is of another type.
     pub(crate) fn text_of(&self, event: &dyn Any, hash_key: &HashKey) -> Option<String> {
-        let mut key = RouteKey {
-            route: self,
-            hash_key,
-            text: None,
-        };
+        let mut key = RouteKey { route: self, hash_key, text: None };
         (self.render)(event, &mut key);
         key.text
     }
@@ -125,12 +121,7 @@ pub struct RouteKey<'a> {
 impl RouteKey<'_> {
     /// The values of the pattern's placeholders.
     pub fn values(&mut self, values: &dyn Parts) {
-        self.text = Some(pattern_text(
-            self.route.pieces,
-            |number| number,
-            values,
-            self.hash_key,
-        ));
+        self.text = Some(pattern_text(self.route.pieces, |number| number, values, self.hash_key));
     }
 }
 
@@ -139,11 +130,7 @@ impl Function {
     #[must_use]
     pub const fn new(spec: Spec) -> Self {
         let grouped = has_group(spec.routes);
-        Self {
-            spec,
-            number: AtomicU32::new(0),
-            grouped,
-        }
+        Self { spec, number: AtomicU32::new(0), grouped }
     }
 
     /// Whether some event invalidates a group of its keys.
@@ -168,36 +155,19 @@ impl Function {
 
     /// Name and place, for messages.
     pub(crate) fn place(&self) -> String {
-        let Spec {
-            name,
-            template,
-            file,
-            line,
-            ..
-        } = &self.spec;
+        let Spec { name, template, file, line, .. } = &self.spec;
         format!("`{name}` (key `{template}`, {file}:{line})")
     }
 
     /// The groups that the key with these parts belongs to.
     pub(crate) fn groups(&self, parts: &dyn Parts, hash_key: &HashKey) -> Vec<String> {
-        let group = |route: &Route| {
-            pattern_text(route.pieces, |number| route.binds[number], parts, hash_key)
-        };
-        self.spec
-            .routes
-            .iter()
-            .filter(|route| route.is_group())
-            .map(group)
-            .collect()
+        let group = |route: &Route| pattern_text(route.pieces, |number| route.binds[number], parts, hash_key);
+        self.spec.routes.iter().filter(|route| route.is_group()).map(group).collect()
     }
 
     /// The longest a value may be kept in this process, before jitter.
     pub(crate) fn lifetime(&self, absent: bool) -> Option<Duration> {
-        let ttl = if absent {
-            self.spec.negative_ttl_millis?
-        } else {
-            self.spec.ttl_millis
-        };
+        let ttl = if absent { self.spec.negative_ttl_millis? } else { self.spec.ttl_millis };
         match self.spec.l1 {
             L1::On => Some(Duration::from_millis(ttl)),
             L1::Off => None,

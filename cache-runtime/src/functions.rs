@@ -26,9 +26,7 @@ pub(crate) struct State {
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State")
-            .field("counts", &self.counts)
-            .finish_non_exhaustive()
+        f.debug_struct("State").field("counts", &self.counts).finish_non_exhaustive()
     }
 }
 
@@ -59,8 +57,7 @@ impl State {
         hits.retain(|counter| {
             let is_used = Arc::strong_count(counter) > 1;
             if !is_used {
-                self.counts
-                    .add_many(Metric::HitL1, counter.load(Ordering::Relaxed));
+                self.counts.add_many(Metric::HitL1, counter.load(Ordering::Relaxed));
             }
             is_used
         });
@@ -79,10 +76,7 @@ impl State {
         match metric {
             Metric::HitL1 => {
                 let hits = self.hits.lock().unwrap_or_else(PoisonError::into_inner);
-                let owned: u64 = hits
-                    .iter()
-                    .map(|counter| counter.load(Ordering::Relaxed))
-                    .sum();
+                let owned: u64 = hits.iter().map(|counter| counter.load(Ordering::Relaxed)).sum();
                 owned + self.counts.get(metric)
             }
             other => self.counts.get(other),
@@ -96,16 +90,12 @@ impl State {
 
 impl Functions {
     pub(crate) fn new() -> Self {
-        Self {
-            states: Buckets::new(),
-        }
+        Self { states: Buckets::new() }
     }
 
     #[inline(always)]
     pub(crate) fn state(&self, function: &Function) -> &State {
-        self.states
-            .get(function.number())
-            .get_or_init(|| State::new(function))
+        self.states.get(function.number()).get_or_init(|| State::new(function))
     }
 
     /// The state, unless this cache never saw the function.

@@ -89,22 +89,16 @@ macro_rules! write_number {
 impl<'a> KeyWriter<'a> {
     #[inline(always)]
     fn short(short: &'a mut ShortKey) -> Self {
-        Self {
-            form: Form::Short(short),
-        }
+        Self { form: Form::Short(short) }
     }
 
     #[inline(always)]
     fn bytes(bytes: &'a mut KeyBytes) -> Self {
-        Self {
-            form: Form::Bytes(bytes),
-        }
+        Self { form: Form::Bytes(bytes) }
     }
 
     pub(crate) fn text(out: &'a mut String, hash_key: &'a HashKey) -> Self {
-        Self {
-            form: Form::Text(ValueWriter::new(out), hash_key),
-        }
+        Self { form: Form::Text(ValueWriter::new(out), hash_key) }
     }
 
     write_number!(u8(u8) unsigned, u16(u16) unsigned, u32(u32) unsigned, u64(u64) unsigned, u128(u128) unsigned);
@@ -169,11 +163,7 @@ impl<'a> KeyWriter<'a> {
             }
             (_, None) => self.as_text(|text, _| text.none()),
             (_, Some(value)) => self.as_text(|text, hash_key| {
-                text.some(|text| {
-                    value.write(&mut KeyWriter {
-                        form: Form::Text(text, hash_key),
-                    })
-                });
+                text.some(|text| value.write(&mut KeyWriter { form: Form::Text(text, hash_key) }));
             }),
         }
     }
@@ -184,11 +174,7 @@ impl<'a> KeyWriter<'a> {
         match &mut self.form {
             Form::Short(_) | Form::Bytes(_) => items(self),
             _ => self.as_text(|text, hash_key| {
-                text.tuple(|inner| {
-                    items(&mut KeyWriter {
-                        form: Form::Items(inner, hash_key),
-                    })
-                });
+                text.tuple(|inner| items(&mut KeyWriter { form: Form::Items(inner, hash_key) }));
             }),
         }
     }
@@ -198,9 +184,7 @@ impl<'a> KeyWriter<'a> {
     pub fn item<T: KeyPart + ?Sized>(&mut self, value: &T) {
         match &mut self.form {
             Form::Short(_) | Form::Bytes(_) | Form::Text(..) => value.write(self),
-            Form::Items(items, hash_key) => value.write(&mut KeyWriter {
-                form: Form::Text(items.next(), hash_key),
-            }),
+            Form::Items(items, hash_key) => value.write(&mut KeyWriter { form: Form::Text(items.next(), hash_key) }),
         }
     }
 
@@ -217,11 +201,7 @@ impl<'a> KeyWriter<'a> {
                 fields(self);
             }
             _ => self.as_text(|text, hash_key| {
-                text.variant(name, |inner| {
-                    fields(&mut KeyWriter {
-                        form: Form::Items(inner, hash_key),
-                    })
-                });
+                text.variant(name, |inner| fields(&mut KeyWriter { form: Form::Items(inner, hash_key) }));
             }),
         }
     }
@@ -272,6 +252,7 @@ struct ShortKey {
 
 impl ShortKey {
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "not longer than `SHORT`")]
     fn push_slice(&mut self, bytes: &[u8]) {
         if self.length + bytes.len() <= SHORT {
             let mut wide = [0; SHORT];
@@ -314,17 +295,16 @@ impl KeyBytes {
     pub(crate) fn new(function: u32, values: &impl Parts) -> Self {
         let mut short = ShortKey { length: 0, bits: 0 };
         values.write_all(&mut KeyWriter::short(&mut short));
-        let mut bytes = Self {
-            function,
-            short,
-            stack: [0; Self::STACK],
-            length: 0,
-            heap: Vec::new(),
-        };
+        let mut bytes = Self { function, short, stack: [0; Self::STACK], length: 0, heap: Vec::new() };
         if bytes.short.length > SHORT {
-            values.write_all(&mut KeyWriter::bytes(&mut bytes));
+            bytes.write_long(values);
         }
         bytes
+    }
+
+    #[inline(never)]
+    fn write_long(&mut self, values: &dyn Parts) {
+        values.write_all(&mut KeyWriter::bytes(self));
     }
 
     /// No bytes, of no function.
@@ -361,11 +341,7 @@ impl KeyBytes {
     }
 
     fn as_slice(&self) -> &[u8] {
-        if self.length > Self::STACK {
-            &self.heap
-        } else {
-            &self.stack[..self.length]
-        }
+        if self.length > Self::STACK { &self.heap } else { &self.stack[..self.length] }
     }
 
     /// This key, to look an entry up without an allocation.
@@ -373,42 +349,18 @@ impl KeyBytes {
     pub(crate) fn probe(&self) -> Probe<'_> {
         let function = self.function;
         if self.short.length > SHORT {
-            return Probe::Long {
-                function,
-                bytes: self.as_slice(),
-            };
+            return Probe::Long { function, bytes: self.as_slice() };
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "both halves are kept, and the length is at most `SHORT`"
-        )]
-        let (length, words) = (
-            self.short.length as u8,
-            [self.short.bits as u64, (self.short.bits >> 64) as u64],
-        );
-        Probe::Short {
-            function,
-            length,
-            words,
-        }
+        #[expect(clippy::cast_possible_truncation, reason = "both halves are kept, and the length is at most `SHORT`")]
+        let (length, words) = (self.short.length as u8, [self.short.bits as u64, (self.short.bits >> 64) as u64]);
+        Probe::Short { function, length, words }
     }
 
     /// This key, to keep.
     pub(crate) fn to_key(&self) -> Key {
         match self.probe() {
-            Probe::Short {
-                function,
-                length,
-                words,
-            } => Key::Short {
-                function,
-                length,
-                words,
-            },
-            Probe::Long { function, bytes } => Key::Long {
-                function,
-                bytes: bytes.into(),
-            },
+            Probe::Short { function, length, words } => Key::Short { function, length, words },
+            Probe::Long { function, bytes } => Key::Long { function, bytes: bytes.into() },
         }
     }
 }
@@ -419,29 +371,15 @@ const SHORT: usize = 16;
 /// The key of an entry. Short keys are filled with zeros; the length tells them from keys that end in zeros.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
-    Short {
-        function: u32,
-        length: u8,
-        words: [u64; 2],
-    },
-    Long {
-        function: u32,
-        bytes: Box<[u8]>,
-    },
+    Short { function: u32, length: u8, words: [u64; 2] },
+    Long { function: u32, bytes: Box<[u8]> },
 }
 
 /// A borrowed [`Key`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Probe<'a> {
-    Short {
-        function: u32,
-        length: u8,
-        words: [u64; 2],
-    },
-    Long {
-        function: u32,
-        bytes: &'a [u8],
-    },
+    Short { function: u32, length: u8, words: [u64; 2] },
+    Long { function: u32, bytes: &'a [u8] },
 }
 
 impl Key {
@@ -449,19 +387,10 @@ impl Key {
     #[inline(always)]
     pub(crate) fn probe(&self) -> Probe<'_> {
         match self {
-            Self::Short {
-                function,
-                length,
-                words,
-            } => Probe::Short {
-                function: *function,
-                length: *length,
-                words: *words,
-            },
-            Self::Long { function, bytes } => Probe::Long {
-                function: *function,
-                bytes,
-            },
+            Self::Short { function, length, words } => {
+                Probe::Short { function: *function, length: *length, words: *words }
+            }
+            Self::Long { function, bytes } => Probe::Long { function: *function, bytes },
         }
     }
 
@@ -485,11 +414,7 @@ impl Hash for Probe<'_> {
     #[inline(always)]
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
-            Self::Short {
-                function,
-                length,
-                words,
-            } => {
+            Self::Short { function, length, words } => {
                 state.write_u64(u64::from(*function) << 8 | u64::from(*length));
                 state.write_u64(words[0]);
                 state.write_u64(words[1]);
@@ -544,9 +469,7 @@ pub(crate) fn key_text(pieces: &[Piece], parts: &dyn Parts, hash_key: &HashKey) 
     for piece in pieces {
         match piece {
             Piece::Literal(literal) => text.push_str(literal),
-            Piece::Value(number) => {
-                parts.write_one(*number, &mut KeyWriter::text(&mut text, hash_key))
-            }
+            Piece::Value(number) => parts.write_one(*number, &mut KeyWriter::text(&mut text, hash_key)),
         }
     }
     text

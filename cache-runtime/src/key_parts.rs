@@ -95,11 +95,7 @@ impl KeyPart for uuid::Uuid {
     type Canonical = Self;
 
     fn write(&self, key: &mut KeyWriter<'_>) {
-        key.fixed(
-            self.as_bytes(),
-            self.hyphenated()
-                .encode_lower(&mut uuid::Uuid::encode_buffer()),
-        );
+        key.fixed(self.as_bytes(), self.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()));
     }
 }
 

@@ -67,18 +67,13 @@ impl Entry {
         let value: Kept = if slots.groups.is_empty() {
             value
         } else {
-            Arc::new(Grouped {
-                value,
-                groups: slots.groups.clone().into(),
-            })
+            Arc::new(Grouped { value, groups: slots.groups.clone().into() })
         };
         let deadline = life.deadline.millis().min(LAST_DEADLINE);
         Self {
             value,
             fenced: fence << SLOT_BITS | u64::from(slots.key),
-            lifetime: deadline << 24
-                | u64::from(life.jitter_share) << 16
-                | u64::from(Weight::round_up(weight).0),
+            lifetime: deadline << 24 | u64::from(life.jitter_share) << 16 | u64::from(Weight::round_up(weight).0),
         }
     }
 
@@ -115,7 +110,6 @@ impl Entry {
     }
 
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "the slot is the lower bits")]
     fn key_slot(&self) -> Slot {
         (self.fenced & SLOT_MASK) as Slot
     }
@@ -128,10 +122,7 @@ impl Entry {
     /// The value, as its function kept it.
     #[inline(always)]
     pub(crate) fn value(&self, grouped: bool) -> Kept {
-        Arc::clone(
-            self.behind(grouped)
-                .map_or(&self.value, |behind| &behind.value),
-        )
+        Arc::clone(self.behind(grouped).map_or(&self.value, |behind| &behind.value))
     }
 
     /// The value, as its function kept it.
@@ -152,18 +143,11 @@ impl Entry {
     pub(crate) fn ages(&self, now: Moment, full: Duration, jitter: u8) -> (Duration, Duration) {
         #[expect(clippy::cast_possible_truncation, reason = "the share is these 8 bits")]
         let share = (self.lifetime >> 16) as u8;
-        let remaining =
-            Duration::from_millis(self.deadline_millis()).saturating_sub(now.since_origin());
-        (
-            shortened(full, jitter, share).saturating_sub(remaining),
-            remaining,
-        )
+        let remaining = Duration::from_millis(self.deadline_millis()).saturating_sub(now.since_origin());
+        (shortened(full, jitter, share).saturating_sub(remaining), remaining)
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the weight is the lower bits"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the weight is the lower bits")]
     pub(crate) fn weight(&self) -> u64 {
         Weight(self.lifetime as u16).bytes()
     }
@@ -171,8 +155,7 @@ impl Entry {
 
 /// `full x (1 - percent x share / 255)`: what is left of a lifetime when `share` of the jitter is taken.
 pub(crate) fn shortened(full: Duration, percent: u8, share: u8) -> Duration {
-    full.mul_f64(1.0 - f64::from(percent) / 100.0 * f64::from(share) / 255.0)
-        .min(full)
+    full.mul_f64(1.0 - f64::from(percent) / 100.0 * f64::from(share) / 255.0).min(full)
 }
 
 /// Bytes in 16 bits: 11 of mantissa and 5 of exponent, so an error of a thousandth at most, upwards.
@@ -187,16 +170,11 @@ impl Weight {
         let exponent = (u64::BITS - bytes.leading_zeros()).saturating_sub(Self::MANTISSA);
         // A carry out of the mantissa raises the exponent, as it should.
         let mantissa = bytes.div_ceil(1 << exponent);
-        let (mantissa, exponent) = if mantissa >> Self::MANTISSA == 0 {
-            (mantissa, exponent)
-        } else {
-            (mantissa >> 1, exponent + 1)
-        };
+        let (mantissa, exponent) =
+            if mantissa >> Self::MANTISSA == 0 { (mantissa, exponent) } else { (mantissa >> 1, exponent + 1) };
         let largest = Self(u16::MAX);
         match (u16::try_from(mantissa), u16::try_from(exponent)) {
-            (Ok(mantissa), Ok(exponent)) if exponent < 32 => {
-                Self(exponent << Self::MANTISSA | mantissa)
-            }
+            (Ok(mantissa), Ok(exponent)) if exponent < 32 => Self(exponent << Self::MANTISSA | mantissa),
             _ => largest,
         }
     }
@@ -220,9 +198,7 @@ impl L1 {
     /// A tier of at most `capacity` bytes.
     pub(crate) fn new(capacity: u64) -> Self {
         // Sizes the first tables, which grow as needed: sparse ones would cost a cache miss on every hit.
-        let estimate = usize::try_from(capacity / 4_096)
-            .unwrap_or(usize::MAX)
-            .clamp(16, 1 << 20);
+        let estimate = usize::try_from(capacity / 4_096).unwrap_or(usize::MAX).clamp(16, 1 << 20);
         let options = OptionsBuilder::new()
             .estimated_items_capacity(estimate)
             .weight_capacity(capacity)
@@ -256,9 +232,7 @@ impl L1 {
 
 /// The weight of an entry whose value holds this many bytes.
 pub(crate) fn weight(value: usize, key: &Key) -> usize {
-    value
-        .saturating_add(OVERHEAD)
-        .saturating_add(key.heap_bytes())
+    value.saturating_add(OVERHEAD).saturating_add(key.heap_bytes())
 }
 
 #[derive(Clone, Debug)]
@@ -295,10 +269,7 @@ mod tests {
     fn weights_round_up_by_a_thousandth_at_most() {
         for bytes in (0..5_000).chain([1 << 20, (1 << 20) + 1, 123_456_789, 1 << 35]) {
             let weight = Weight::round_up(bytes).bytes();
-            assert!(
-                (bytes as u64..=bytes as u64 + bytes as u64 / 1_000).contains(&weight),
-                "{bytes}: {weight}"
-            );
+            assert!((bytes as u64..=bytes as u64 + bytes as u64 / 1_000).contains(&weight), "{bytes}: {weight}");
         }
         assert_eq!(Weight::round_up(usize::MAX), Weight(u16::MAX));
     }
@@ -308,10 +279,7 @@ mod tests {
         let (full, jitter, share) = (Duration::from_secs(100), 20, 128);
         let stored = Time::system().now().after(Duration::from_secs(7));
         let deadline = stored.after(shortened(full, jitter, share));
-        let life = Life {
-            deadline,
-            jitter_share: share,
-        };
+        let life = Life { deadline, jitter_share: share };
         let entry = Entry::new(Arc::new(1_u8), &Slots::default(), 3, life, 100);
         let (age, remaining) = entry.ages(stored.after(Duration::from_secs(10)), full, jitter);
         assert_eq!(age.as_millis() / 10, 1_000, "{age:?}");
@@ -322,14 +290,8 @@ mod tests {
     fn a_fence_is_compared_whole() {
         let (epochs, time) = (Epochs::new(4), Time::system());
         let freshness = |entry: &Entry| entry.freshness(entry.fence(&epochs, true), &time);
-        let slots = Slots {
-            key: 1,
-            groups: vec![2, 3],
-        };
-        let life = Life {
-            deadline: time.now().after(Duration::from_secs(60)),
-            jitter_share: 0,
-        };
+        let slots = Slots { key: 1, groups: vec![2, 3] };
+        let life = Life { deadline: time.now().after(Duration::from_secs(60)), jitter_share: 0 };
         let fence = epochs.fence(slots.key, &slots.groups);
         let entry = Entry::new(Arc::new(7_u8), &slots, fence, life, 100);
         assert_eq!(freshness(&entry), Freshness::Fresh);

@@ -60,6 +60,8 @@ mod builder;
 mod cache;
 mod clock;
 mod context;
+mod current;
+mod detach;
 mod dice;
 mod entry;
 mod epochs;

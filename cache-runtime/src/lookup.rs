@@ -76,11 +76,7 @@ impl Lookup {
 
 impl fmt::Display for Lookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {} {:?} in {:?}",
-            self.function, self.key, self.outcome, self.took
-        )?;
+        write!(f, "{} {} {:?} in {:?}", self.function, self.key, self.outcome, self.took)?;
         self.age.map_or(Ok(()), |age| write!(f, ", {age:?} old"))
     }
 }
@@ -91,10 +87,7 @@ pub(crate) struct Watcher(Arc<Mutex<Vec<Lookup>>>);
 
 impl Watcher {
     pub(crate) fn note(&self, lookup: Lookup) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(lookup);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(lookup);
     }
 
     pub(crate) fn take(&self) -> Vec<Lookup> {

@@ -40,21 +40,11 @@ struct Place {
 }
 
 impl Place {
-    const EMPTY: Self = Self {
-        node: 0,
-        function: 0,
-        length: 0,
-        uses: 0,
-        words: [0; 2],
-        entry: None,
-    };
+    const EMPTY: Self = Self { node: 0, function: 0, length: 0, uses: 0, words: [0; 2], entry: None };
 
     #[inline(always)]
     fn is(&self, node: NodeId, function: u32, length: u8, words: [u64; 2]) -> bool {
-        self.words == words
-            && self.function == function
-            && self.node == node.0
-            && self.length == length
+        self.words == words && self.function == function && self.node == node.0 && self.length == length
     }
 }
 
@@ -72,12 +62,7 @@ impl Near {
     /// The copy of an entry, if there is one that need not be checked against the tier yet.
     #[inline(always)]
     pub(crate) fn look(&mut self, node: NodeId, key: &Probe<'_>) -> Option<&Entry> {
-        let Probe::Short {
-            function,
-            length,
-            words,
-        } = *key
-        else {
+        let Probe::Short { function, length, words } = *key else {
             return None;
         };
         let place = self.places.get_mut(number(function, words))?;
@@ -91,12 +76,7 @@ impl Near {
     /// Keeps a copy of an entry that the tier has just served, if it is small and its place is not used more. A user's
     /// `Drop` of what is replaced may use a cache itself: it finds this table in use and goes to the tier.
     pub(crate) fn keep(&mut self, node: NodeId, key: &Probe<'_>, entry: &Entry, coarse_fence: u64) {
-        let Probe::Short {
-            function,
-            length,
-            words,
-        } = *key
-        else {
+        let Probe::Short { function, length, words } = *key else {
             return;
         };
         if entry.weight() > MOST_BYTES {
@@ -113,23 +93,15 @@ impl Near {
         }
         // Half of its uses: what was hot a moment ago need not win its place anew.
         let uses = if same { place.uses / 2 } else { 1 };
-        *place = Place {
-            node: node.0,
-            function,
-            length,
-            uses,
-            words,
-            entry: Some(entry.near(coarse_fence)),
-        };
+        *place = Place { node: node.0, function, length, uses, words, entry: Some(entry.near(coarse_fence)) };
     }
 }
 
 /// A multiplicative hash (Knuth, TAOCP 6.4): the table is a thread's own, nobody can be harmed by collisions in it.
 #[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "as few bits as there are places")]
 fn number(function: u32, words: [u64; 2]) -> usize {
     const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-    let mixed = (words[0].rotate_left(32) ^ words[1])
-        .wrapping_add(u64::from(function))
-        .wrapping_mul(GOLDEN);
+    let mixed = (words[0].rotate_left(32) ^ words[1]).wrapping_add(u64::from(function)).wrapping_mul(GOLDEN);
     (mixed >> (u64::BITS - PLACES.ilog2())) as usize
 }

@@ -104,37 +104,17 @@ impl Node {
     }
 
     /// The address of the call with these parts.
-    pub(crate) fn address(
-        &self,
-        function: &'static Function,
-        bytes: &KeyBytes,
-        parts: &dyn Parts,
-    ) -> Address {
+    pub(crate) fn address(&self, function: &'static Function, bytes: &KeyBytes, parts: &dyn Parts) -> Address {
         let text = key_text(function.spec().pieces, parts, &self.hash_key);
         let groups = function.groups(parts, &self.hash_key);
-        let slots = Slots {
-            key: self.slot(&text),
-            groups: groups.iter().map(|text| self.slot(text)).collect(),
-        };
-        Address {
-            function,
-            key: bytes.to_key(),
-            text,
-            groups,
-            slots,
-        }
+        let slots = Slots { key: self.slot(&text), groups: groups.iter().map(|text| self.slot(text)).collect() };
+        Address { function, key: bytes.to_key(), text, groups, slots }
     }
 
     /// The same address in this node: its slots are hashed under this node's own seed.
     pub(crate) fn readdress(&self, address: &Address) -> Address {
         let groups: Vec<_> = address.groups.iter().map(|text| self.slot(text)).collect();
-        Address {
-            slots: Slots {
-                key: self.slot(&address.text),
-                groups,
-            },
-            ..address.clone()
-        }
+        Address { slots: Slots { key: self.slot(&address.text), groups }, ..address.clone() }
     }
 
     /// The slot of a key's or a group's text.
@@ -155,9 +135,7 @@ impl Node {
                 Some(value) => value,
                 None => self.hit_shared(own, function, key)?,
             };
-            own.hit(self.id, function.number(), || {
-                self.state(function).new_hits()
-            });
+            own.hit(self.id, function.number(), || self.state(function).new_hits());
             self.state(function).tell_hit();
             Some(value)
         });
@@ -166,9 +144,7 @@ impl Node {
 
     #[cold]
     fn hit_alone(&self, function: &Function, key: &Probe<'_>) -> Option<Kept> {
-        let value = self
-            .fresh(key, function.is_grouped())?
-            .into_value(function.is_grouped());
+        let value = self.fresh(key, function.is_grouped())?.into_value(function.is_grouped());
         self.count(function, Metric::HitL1);
         Some(value)
     }
@@ -195,9 +171,7 @@ impl Node {
 
     /// The entry of this key in the tier, if it may be served.
     pub(crate) fn fresh(&self, key: &Probe<'_>, grouped: bool) -> Option<Entry> {
-        self.l1
-            .get(key)
-            .filter(|entry| self.may_serve(entry, entry.fence(&self.epochs, grouped)))
+        self.l1.get(key).filter(|entry| self.may_serve(entry, entry.fence(&self.epochs, grouped)))
     }
 
     #[inline(always)]
@@ -212,15 +186,8 @@ impl Node {
     /// Keeps a value under the fence that its load began under.
     pub(crate) fn fill(&self, address: &Address, filling: Filling) {
         let jitter_share = self.dice.share();
-        let lifetime = shortened(
-            filling.lifetime,
-            address.function.spec().jitter,
-            jitter_share,
-        );
-        let life = Life {
-            deadline: self.time.now().after(lifetime),
-            jitter_share,
-        };
+        let lifetime = shortened(filling.lifetime, address.function.spec().jitter, jitter_share);
+        let life = Life { deadline: self.time.now().after(lifetime), jitter_share };
         let weight = weight(filling.bytes, &address.key);
         let entry = Entry::new(filling.kept, &address.slots, filling.fence, life, weight);
         self.l1.insert(address.key.clone(), entry);
@@ -232,24 +199,14 @@ impl Node {
     }
 
     /// Age and remaining life of an entry of this function.
-    pub(crate) fn ages(
-        &self,
-        entry: &Entry,
-        function: &Function,
-        absent: bool,
-    ) -> (Duration, Duration) {
+    pub(crate) fn ages(&self, entry: &Entry, function: &Function, absent: bool) -> (Duration, Duration) {
         let full = function.lifetime(absent).unwrap_or_default();
         entry.ages(self.time.now(), full, function.spec().jitter)
     }
 
     /// The key as other processes know it: `<app>:v<version>:<text>`.
     pub(crate) fn full_key(&self, address: &Address) -> String {
-        format!(
-            "{}:v{}:{}",
-            self.app,
-            address.function.spec().version,
-            address.text
-        )
+        format!("{}:v{}:{}", self.app, address.function.spec().version, address.text)
     }
 
     pub(crate) fn count(&self, function: &Function, metric: Metric) {
@@ -259,8 +216,6 @@ impl Node {
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Node")
-            .field("app", &self.app)
-            .finish_non_exhaustive()
+        f.debug_struct("Node").field("app", &self.app).finish_non_exhaustive()
     }
 }

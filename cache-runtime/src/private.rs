@@ -3,6 +3,8 @@
 use std::any::{Any, TypeId};
 use std::fmt;
 
+use tokio::sync::oneshot;
+
 pub use inventory;
 
 pub use crate::entry::Entry;
@@ -16,19 +18,20 @@ pub use crate::shape::{
 pub use crate::{outcome, shape};
 
 use crate::cache::Cache;
-use crate::context::Context;
-use crate::fill::{Loading, detached};
+use crate::detach::detached;
+use crate::fill::{Loaded, Loading};
+use crate::key::KeyBytes;
 use crate::lookup::{Bypass, Outcome as Answered};
 use crate::read::{self, Found, Missed, Way};
+use crate::registry;
+use crate::weight::weigh;
 
 /// The shape of a return type: see [`crate::private::Probe`].
 #[doc(hidden)]
 #[macro_export]
 macro_rules! shape {
     ($output:ty) => {{
-        use $crate::__private::{
-            KeptBehind as _, NeverAbsent as _, NotShared as _, PlainOutcome as _,
-        };
+        use $crate::__private::{KeptBehind as _, NeverAbsent as _, NotShared as _, PlainOutcome as _};
         let outcome = $crate::__private::Probe::<$output>::NEW.outcome();
         let (kept, error) = (outcome.kept(), outcome.error());
         $crate::__private::compose(&outcome, kept.absence(), error.sharing(), kept.keeping())
@@ -45,27 +48,20 @@ macro_rules! outcome {
     }};
 }
 
-/// Which cache a call uses.
-#[derive(Clone, Copy, Debug)]
-pub enum Using<'a> {
-    /// The current one.
-    Current,
-    /// This one.
-    Given(&'a Cache),
-}
+pub use crate::read::Using;
 
 /// The current cache.
 #[must_use]
 #[inline(always)]
 pub fn current() -> Using<'static> {
-    Using::Current
+    Using(None)
 }
 
 /// This cache.
 #[must_use]
 #[inline(always)]
 pub fn given(cache: &Cache) -> Using<'_> {
-    Using::Given(cache)
+    Using(Some(cache.node()))
 }
 
 /// What a call finds at once.
@@ -79,20 +75,21 @@ pub enum Lookup<S: Shape> {
 
 /// Looks into the in-process tier.
 #[inline(always)]
-pub fn lookup<S: Shape>(
-    function: &'static Function,
-    using: Using<'_>,
-    parts: &impl Parts,
-    _shape: S,
-) -> Lookup<S> {
-    let context = Context::if_any();
-    let node = match using {
-        Using::Current => Cache::node_for(context.as_ref()),
-        Using::Given(cache) => cache.node(),
+pub fn lookup<S: Shape>(function: &'static Function, using: Using<'_>, parts: &impl Parts, _shape: S) -> Lookup<S> {
+    let bytes = KeyBytes::new(registry::number_of(function), parts);
+    let (kept, watched) = match read::find(using, function, &bytes.probe()) {
+        Found::Hit(kept) => (Some(kept), false),
+        Found::WatchedHit(kept) => (Some(kept), true),
+        Found::Nothing => (None, false),
     };
-    match read::find::<S>(node, context.as_ref(), function, parts) {
-        Found::Hit(value) => Lookup::Hit(value),
-        Found::Miss(missed) => Lookup::Miss(Miss { missed, veto: None }),
+    match kept.and_then(S::take) {
+        Some(value) => {
+            if watched {
+                read::watch_hit(using, function, &bytes, parts, S::is_absent(&value));
+            }
+            Lookup::Hit(value)
+        }
+        None => Lookup::Miss(Miss { missed: read::miss(using, function, &bytes, parts), veto: None }),
     }
 }
 
@@ -104,9 +101,7 @@ pub struct Miss<S: Shape> {
 
 impl<S: Shape> fmt::Debug for Miss<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Miss")
-            .field("missed", &self.missed)
-            .finish_non_exhaustive()
+        f.debug_struct("Miss").field("missed", &self.missed).finish_non_exhaustive()
     }
 }
 
@@ -114,10 +109,7 @@ impl<S: Shape> Miss<S> {
     /// Keeps the loaded value only if `keeps` says so.
     #[must_use]
     pub fn store_if(self, _shape: S, keeps: fn(&S::Kept) -> bool) -> Self {
-        Self {
-            veto: Some(keeps),
-            ..self
-        }
+        Self { veto: Some(keeps), ..self }
     }
 
     /// Joins another call's load or runs the body in the caller's task.
@@ -125,68 +117,85 @@ impl<S: Shape> Miss<S> {
     where
         F: Future<Output = S::Output>,
     {
-        match Box::pin(self.missed.way()).await {
+        let Self { missed, veto } = self;
+        match missed.way().await {
             Way::Lead(lead) => {
-                self.missed.note(Answered::Loaded);
-                Box::pin(Loading::<S>::begin(self.missed, lead, self.veto).run(body())).await
+                missed.note(Answered::Loaded);
+                let mut loading = Loading::begin(missed, lead);
+                let output = loading.scope(body()).await;
+                loading.settle(judge::<S>(&output, veto));
+                output
             }
-            way => match self.answer(shape, way) {
-                Ok(output) => output,
-                Err(bypass) => {
-                    self.missed.note(Answered::Bypassed(bypass));
-                    Box::pin(body()).await
-                }
+            way => match answer(&missed, shape, way) {
+                Some(output) => output,
+                None => Box::pin(body()).await,
             },
         }
     }
 
     /// Joins another call's load or runs the body in a task of its own, which goes on when the caller leaves.
-    pub async fn load_detached<F>(self, shape: S, body: F) -> S::Output
+    pub async fn load_detached<F>(self, shape: S, body: impl FnOnce() -> F) -> S::Output
     where
         F: Future<Output = S::Output> + Send + 'static,
         S::Output: Send + 'static,
     {
-        match Box::pin(self.missed.way()).await {
+        let Self { missed, veto } = self;
+        match missed.way().await {
             Way::Lead(lead) => {
-                self.missed.note(Answered::Loaded);
-                let timeout = self.missed.node.time.sleep(self.missed.load_timeout());
-                Box::pin(detached(
-                    Loading::<S>::begin(self.missed, lead, self.veto).run(body),
-                    timeout,
-                ))
-                .await
-            }
-            way => match self.answer(shape, way) {
-                Ok(output) => output,
-                Err(bypass) => {
-                    self.missed.note(Answered::Bypassed(bypass));
-                    Box::pin(body).await
+                missed.note(Answered::Loaded);
+                let timeout = missed.node.time.sleep(missed.load_timeout());
+                let mut loading = Loading::begin(missed, lead);
+                let body = loading.scope(body());
+                let (put, mut output) = oneshot::channel();
+                let detachable = async move {
+                    let output = body.await;
+                    loading.settle(judge::<S>(&output, veto));
+                    // Only an error when the caller left.
+                    let _nobody = put.send(output);
+                };
+                detached(Box::pin(detachable), timeout).await;
+                match output.try_recv() {
+                    Ok(output) => output,
+                    // A load that is done has put its output.
+                    Err(_) => std::future::pending().await,
                 }
+            }
+            way => match answer(&missed, shape, way) {
+                Some(output) => output,
+                None => Box::pin(body()).await,
             },
         }
     }
+}
 
-    /// The output of another call's load, or why this one has to run the body by itself.
-    fn answer(&self, shape: S, way: Way) -> Result<S::Output, Bypass> {
-        let output = match way {
-            Way::Value(kept) => S::take(kept).map(|kept| shape.wrap(kept)),
-            Way::Error(error) => S::wrap_error(&error),
-            Way::Alone(bypass) => return Err(bypass),
-            Way::Lead(_) => None,
-        };
-        let output = output.ok_or(Bypass::ForeignType)?;
-        self.missed.note(Answered::Joined);
-        Ok(output)
+/// What the cache does with an output.
+fn judge<S: Shape>(output: &S::Output, veto: Option<fn(&S::Kept) -> bool>) -> Loaded {
+    match S::judge(output) {
+        Judged::Error(shared) => Loaded::Error(shared),
+        Judged::Value(value) => Loaded::Value {
+            kept: S::keep(value),
+            bytes: weigh(value),
+            absent: S::is_absent(value),
+            wanted: veto.is_none_or(|keeps| keeps(value)),
+        },
     }
+}
+
+/// The output of another call's load; nothing when this one has to run the body by itself.
+fn answer<S: Shape>(missed: &Missed, shape: S, way: Way) -> Option<S::Output> {
+    let (output, otherwise) = match way {
+        Way::Value(kept) => (S::take(kept).map(|kept| shape.wrap(kept)), Bypass::ForeignType),
+        Way::Error(error) => (S::wrap_error(&error), Bypass::ForeignType),
+        Way::Alone(bypass) => (None, bypass),
+        Way::Lead(_) => (None, Bypass::ForeignType),
+    };
+    missed.note(output.as_ref().map_or(Answered::Bypassed(otherwise), |_| Answered::Joined));
+    output
 }
 
 /// The entry with these parts.
 #[must_use]
-pub fn entry<S: Shape>(
-    function: &'static Function,
-    parts: &impl Parts,
-    _shape: S,
-) -> Entry<S::Kept> {
+pub fn entry<S: Shape>(function: &'static Function, parts: &impl Parts, _shape: S) -> Entry<S::Kept> {
     Entry::new::<S>(function, parts)
 }
 
@@ -197,11 +206,7 @@ pub fn output_type<S: Shape>(_shape: S) -> (TypeId, &'static str) {
 }
 
 /// Gives an event of the route's type to `write`.
-pub fn render_route<E: Event>(
-    event: &dyn Any,
-    key: &mut RouteKey<'_>,
-    write: fn(&E, &mut RouteKey<'_>),
-) {
+pub fn render_route<E: Event>(event: &dyn Any, key: &mut RouteKey<'_>, write: fn(&E, &mut RouteKey<'_>)) {
     if let Some(event) = event.downcast_ref() {
         write(event, key);
     }

@@ -28,21 +28,14 @@ pub struct Publish<'a, E> {
 
 impl<'a, E: Event> Publish<'a, E> {
     pub(crate) fn new(node: Arc<Node>, event: &'a E) -> Self {
-        Self {
-            node,
-            event,
-            everywhere: None,
-        }
+        Self { node, event, everywhere: None }
     }
 
     /// Waits until every process that could still serve an old value has applied the event, at most `timeout`.
     ///
     /// An embedded cache is the only process there is, and has applied the event when it is published.
     pub fn everywhere(self, timeout: Duration) -> Self {
-        Self {
-            everywhere: Some(timeout),
-            ..self
-        }
+        Self { everywhere: Some(timeout), ..self }
     }
 }
 
@@ -69,10 +62,7 @@ fn publish<E: Event>(node: &Node, event: &E) -> Result<Receipt, Error> {
     }
     tracing::debug!(event = E::NAME, invalidated, "published");
     node.subscribers.send(event)?;
-    Ok(Receipt {
-        delivery: Delivery::Applied,
-        invalidated,
-    })
+    Ok(Receipt { delivery: Delivery::Applied, invalidated })
 }
 
 /// What became of an invalidation.
@@ -92,10 +82,7 @@ pub enum Delivery {
 
 impl Receipt {
     pub(crate) fn applied(invalidated: usize) -> Self {
-        Self {
-            delivery: Delivery::Applied,
-            invalidated,
-        }
+        Self { delivery: Delivery::Applied, invalidated }
     }
 
     /// How far it has come.
@@ -113,10 +100,6 @@ impl Receipt {
 
 impl fmt::Display for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?}: {} keys and groups",
-            self.delivery, self.invalidated
-        )
+        write!(f, "{:?}: {} keys and groups", self.delivery, self.invalidated)
     }
 }

@@ -8,31 +8,47 @@
 //! ```
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::context::Context;
+use crate::current::current_node;
 use crate::flight::{Follow, Lead, Outcome as FlightOutcome, Turn};
 use crate::function::Function;
-use crate::key::{Key, KeyBytes, Parts};
+use crate::key::{Key, KeyBytes, Parts, Probe};
 use crate::l1::Entry;
-use crate::lookup::{Bypass, Lookup, Outcome, Watcher};
+use crate::lookup::{Bypass, Lookup, Outcome};
 use crate::metric::Metric;
 use crate::node::{Address, Node};
-use crate::registry;
 use crate::rules::Rule;
-use crate::shape::{Kept, Shape};
+use crate::shape::Kept;
 
 /// F5: after this many lost flights a caller loads for itself.
 const MOST_LOST: u32 = 3;
 
+/// Which cache a call uses: this one, else the current one.
+#[derive(Clone, Copy, Debug)]
+pub struct Using<'a>(pub(crate) Option<&'a Arc<Node>>);
+
+impl<'a> Using<'a> {
+    #[inline(always)]
+    fn node<'b>(self, context: Option<&'b Context>) -> &'b Arc<Node>
+    where
+        'a: 'b,
+    {
+        self.0.unwrap_or_else(|| current_node(context))
+    }
+}
+
 /// What a call finds at once.
-pub(crate) enum Found<T> {
-    Hit(T),
-    Miss(Box<Missed>),
+pub(crate) enum Found {
+    Hit(Kept),
+    /// A hit that somebody watches: see [`watch_hit`].
+    WatchedHit(Kept),
+    Nothing,
 }
 
 /// A call that found nothing it could be given at once.
@@ -56,78 +72,61 @@ pub(crate) enum Way {
     Alone(Bypass),
 }
 
-/// Looks into the in-process tier: the hit path.
-#[inline(always)]
-pub(crate) fn find<S: Shape>(
-    node: &Arc<Node>,
-    context: Option<&Context>,
-    function: &'static Function,
-    parts: &impl Parts,
-) -> Found<S::Kept> {
-    let bytes = KeyBytes::new(registry::number_of(function), parts);
-    let probe = bytes.probe();
-    if let Some(value) = node.hit(function, &probe).and_then(S::take) {
-        if let Some(watcher) = context.and_then(|context| context.watcher.as_ref()) {
-            let absent = S::is_absent(&value);
-            watch_hit(
-                watcher,
-                node,
-                &node.address(function, &bytes, parts),
-                absent,
-            );
-        }
-        return Found::Hit(value);
+/// Looks into the in-process tier: the hit path, compiled once for all functions.
+pub(crate) fn find(using: Using<'_>, function: &'static Function, key: &Probe<'_>) -> Found {
+    let context = Context::if_any();
+    let hit = using.node(context.as_ref()).hit(function, key);
+    match hit {
+        Some(kept) if context.is_some_and(|context| context.watcher.is_some()) => Found::WatchedHit(kept),
+        Some(kept) => Found::Hit(kept),
+        None => Found::Nothing,
     }
-    Found::Miss(miss(node, function, &bytes, parts))
 }
 
+/// Tells whoever watches of a hit.
 #[cold]
-fn watch_hit(watcher: &Watcher, node: &Node, address: &Address, absent: bool) {
-    let entry = node.fresh(&address.key.probe(), address.function.is_grouped());
-    let age = entry.map(|entry| node.ages(&entry, address.function, absent).0);
-    let (function, key) = (address.function.spec().name, address.text.clone());
-    watcher.note(Lookup {
-        function,
-        key,
-        outcome: Outcome::HitL1,
-        age,
-        took: Duration::ZERO,
-    });
-}
-
-#[cold]
-#[expect(
-    clippy::unnecessary_box_returns,
-    reason = "the caller's future stays small"
-)]
-fn miss(
-    node: &Arc<Node>,
+pub(crate) fn watch_hit(
+    using: Using<'_>,
     function: &'static Function,
     bytes: &KeyBytes,
     parts: &dyn Parts,
-) -> Box<Missed> {
+    absent: bool,
+) {
+    let context = Context::current();
+    let node = using.node(Some(&context));
+    let address = node.address(function, bytes, parts);
+    let entry = node.fresh(&address.key.probe(), function.is_grouped());
+    let age = entry.map(|entry| node.ages(&entry, function, absent).0);
+    if let Some(watcher) = &context.watcher {
+        let (function, key) = (function.spec().name, address.text);
+        watcher.note(Lookup { function, key, outcome: Outcome::HitL1, age, took: Duration::ZERO });
+    }
+}
+
+/// A call that has to join a load or begin one.
+#[cold]
+#[expect(clippy::unnecessary_box_returns, reason = "the caller's future stays small")]
+pub(crate) fn miss(using: Using<'_>, function: &'static Function, bytes: &KeyBytes, parts: &dyn Parts) -> Box<Missed> {
+    let context = Context::if_any();
+    let node = using.node(context.as_ref());
     node.count(function, Metric::Miss);
     let address = node.address(function, bytes, parts);
-    Box::new(Missed {
-        began: node.time.now(),
-        address,
-        node: Arc::clone(node),
-    })
+    Box::new(Missed { began: node.time.now(), address, node: Arc::clone(node) })
 }
 
 impl Missed {
     /// Leads or follows until there is a way on.
-    pub(crate) async fn way(&self) -> Way {
+    pub(crate) fn way(&self) -> Pin<Box<dyn Future<Output = Way> + Send + '_>> {
+        Box::pin(self.find_way())
+    }
+
+    async fn find_way(&self) -> Way {
         let (mut lost, mut failures) = (0, 0);
         loop {
             // Read before the flight is joined: whatever is invalidated from here on makes a difference.
             let fence = self.node.fence(&self.address);
             let now = self.node.time.now().since_origin();
-            let follow = match self
-                .node
-                .flights
-                .join(&self.address.key, fence, failures, now)
-            {
+            let follow = match self.node.flights.join(&self.address.key, fence, failures, now) {
                 Turn::Lead(lead) => return self.lead(lead),
                 Turn::Follow(follow) => follow,
             };
@@ -162,21 +161,12 @@ impl Missed {
     }
 
     fn entry(&self) -> Option<Entry> {
-        self.node.fresh(
-            &self.address.key.probe(),
-            self.address.function.is_grouped(),
-        )
+        self.node.fresh(&self.address.key.probe(), self.address.function.is_grouped())
     }
 
     async fn follow(&self, mut follow: Follow<Kept>) -> Followed {
-        let inside = Context::if_any()
-            .map(|context| context.flights())
-            .unwrap_or_default();
-        let waiting = if inside.is_empty() {
-            None
-        } else {
-            Some(self.node.waits.wait(inside, follow.id()))
-        };
+        let inside = Context::if_any().map(|context| context.flights()).unwrap_or_default();
+        let waiting = if inside.is_empty() { None } else { Some(self.node.waits.wait(inside, follow.id())) };
         if let Some(None) = waiting {
             return Followed::Itself;
         }
@@ -186,16 +176,8 @@ impl Missed {
 
     /// The flight's end, unless it comes too late.
     async fn within_timeout(&self, follow: &mut Follow<Kept>) -> Option<FlightOutcome<Kept>> {
-        let since = self
-            .node
-            .time
-            .now()
-            .since_origin()
-            .saturating_sub(follow.begun());
-        let mut timeout = self
-            .node
-            .time
-            .sleep(self.load_timeout().saturating_sub(since));
+        let since = self.node.time.now().since_origin().saturating_sub(follow.begun());
+        let mut timeout = self.node.time.sleep(self.load_timeout().saturating_sub(since));
         let mut told = pin!(follow);
         std::future::poll_fn(|context| match told.as_mut().poll(context) {
             Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
@@ -208,20 +190,13 @@ impl Missed {
         self.node.flights.detach(&self.address.key, follow);
         self.node.count(self.address.function, Metric::LoadTimeout);
         let (function, key) = (self.address.function.spec().name, &self.address.text);
-        tracing::warn!(
-            function,
-            key,
-            "a load takes longer than its timeout: the next caller loads again"
-        );
+        tracing::warn!(function, key, "a load takes longer than its timeout: the next caller loads again");
         Followed::TooLong
     }
 
     /// How long a load may hold this key.
     pub(crate) fn load_timeout(&self) -> Duration {
-        self.address
-            .function
-            .load_timeout()
-            .unwrap_or(self.node.load_timeout)
+        self.address.function.load_timeout().unwrap_or(self.node.load_timeout)
     }
 
     /// Tells whoever watches, and counts.
@@ -234,13 +209,7 @@ impl Missed {
         if let Some(watcher) = Context::if_any().and_then(|context| context.watcher) {
             let took = self.node.time.now().since(self.began);
             let (function, key) = (self.address.function.spec().name, self.address.text.clone());
-            watcher.note(Lookup {
-                function,
-                key,
-                outcome,
-                age: None,
-                took,
-            });
+            watcher.note(Lookup { function, key, outcome, age: None, took });
         }
     }
 
@@ -248,13 +217,9 @@ impl Missed {
         self.node.count(self.address.function, Metric::Bypassed);
         let (function, key) = (self.address.function.spec().name, &self.address.text);
         match reason {
-            Bypass::Reentrant => tracing::warn!(
-                function,
-                key,
-                "a load waits for itself: loaded without the cache"
-            ),
+            Bypass::Reentrant => tracing::warn!(function, key, "a load waits for itself: loaded without the cache"),
             Bypass::ForeignType => {
-                tracing::error!(function, key, "a kept value has another type: not used")
+                tracing::error!(function, key, "a kept value has another type: not used");
             }
             Bypass::WriteHot | Bypass::SourceFailing => {
                 tracing::debug!(function, key, ?reason, "loaded without the cache");

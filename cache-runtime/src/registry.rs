@@ -22,18 +22,9 @@ inventory::collect!(Registered);
 /// Functions in the order of their numbers, from 1. Where link-time registration does not work, functions come with
 /// their first call.
 static FUNCTIONS: LazyLock<Mutex<Vec<&'static Function>>> = LazyLock::new(|| {
-    let mut functions: Vec<_> = inventory::iter::<Registered>
-        .into_iter()
-        .map(|registered| registered.0)
-        .collect();
+    let mut functions: Vec<_> = inventory::iter::<Registered>.into_iter().map(|registered| registered.0).collect();
     // The linker's order is its own; by place, numbers and tables are the same in every run.
-    functions.sort_by_key(|function| {
-        (
-            function.spec().file,
-            function.spec().line,
-            function.spec().name,
-        )
-    });
+    functions.sort_by_key(|function| (function.spec().file, function.spec().line, function.spec().name));
     for (number, function) in (1..).zip(&functions) {
         function.set_number(number);
     }
@@ -58,9 +49,7 @@ fn register(function: &'static Function) -> u32 {
     let mut functions = functions();
     if function.number() == 0 {
         functions.push(function);
-        function.set_number(
-            u32::try_from(functions.len()).expect("each function is a static of its own"),
-        );
+        function.set_number(u32::try_from(functions.len()).expect("each function is a static of its own"));
     }
     function.number()
 }
@@ -83,10 +72,7 @@ impl Index {
     fn refresh(&mut self, functions: &[&'static Function]) {
         for function in &functions[self.seen..] {
             for route in function.spec().routes {
-                self.routes
-                    .entry((route.event_type)())
-                    .or_default()
-                    .push((*function, route));
+                self.routes.entry((route.event_type)()).or_default().push((*function, route));
             }
         }
         self.seen = functions.len();
@@ -105,32 +91,21 @@ fn check_events(events: &[&RegisteredEvent]) -> Result<(), Error> {
     for event in events {
         if let Some(first) = by_name.insert(event.name, *event) {
             let (first, second) = (first.place(), event.place());
-            return Err(Error::EventName {
-                name: event.name,
-                first,
-                second,
-            });
+            return Err(Error::EventName { name: event.name, first, second });
         }
     }
     Ok(())
 }
 
 fn check_overlaps(functions: &[&'static Function]) -> Result<(), Error> {
-    let parse = |function: &&'static Function| {
-        Some((*function, Template::parse(function.spec().template).ok()?))
-    };
+    let parse = |function: &&'static Function| Some((*function, Template::parse(function.spec().template).ok()?));
     let parsed: Vec<_> = functions.iter().filter_map(parse).collect();
     for (place, (first, template)) in parsed.iter().enumerate() {
         let overlaps = |(second, other): &&(&'static Function, Template)| {
-            first.spec().version == second.spec().version
-                && !same_output(first, second)
-                && template.overlaps(other)
+            first.spec().version == second.spec().version && !same_output(first, second) && template.overlaps(other)
         };
         if let Some((second, _)) = parsed[place + 1..].iter().find(overlaps) {
-            return Err(Error::Overlap(Box::new(Overlap {
-                first: first.place(),
-                second: second.place(),
-            })));
+            return Err(Error::Overlap(Box::new(Overlap { first: first.place(), second: second.place() })));
         }
     }
     Ok(())
@@ -152,9 +127,7 @@ fn same_output(first: &Function, second: &Function) -> bool {
 /// ```
 #[must_use]
 pub fn registry() -> Registry {
-    Registry {
-        functions: functions().clone(),
-    }
+    Registry { functions: functions().clone() }
 }
 
 /// A snapshot of the registry: iterate over it, print it as a table, or take it as JSON.
@@ -173,9 +146,7 @@ impl Registry {
     /// The functions, by file and line.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = FunctionInfo> + '_ {
-        self.functions
-            .iter()
-            .map(|function| FunctionInfo { function })
+        self.functions.iter().map(|function| FunctionInfo { function })
     }
 
     /// The function with this name; the first if there are several.
@@ -242,11 +213,7 @@ impl FunctionInfo {
 
     /// The events that invalidate it, each with the pattern of the keys it names.
     pub fn events(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        self.function
-            .spec()
-            .routes
-            .iter()
-            .map(|route| (route.event, route.pattern))
+        self.function.spec().routes.iter().map(|route| (route.event, route.pattern))
     }
 
     fn to_json(self) -> Value {
@@ -282,22 +249,11 @@ impl fmt::Display for Registry {
     /// A table, one function a line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = ["function", "key", "ttl", "events", "output", "place"].map(str::to_owned);
-        let rows: Vec<_> = std::iter::once(head)
-            .chain(self.iter().map(FunctionInfo::cells))
-            .collect();
-        let width = |column: usize| {
-            rows.iter()
-                .map(|row| row[column].chars().count())
-                .max()
-                .unwrap_or(0)
-        };
+        let rows: Vec<_> = std::iter::once(head).chain(self.iter().map(FunctionInfo::cells)).collect();
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         let widths: Vec<_> = (0..6).map(width).collect();
         for row in &rows {
-            let cells: Vec<_> = row
-                .iter()
-                .zip(&widths)
-                .map(|(cell, width)| format!("{cell:width$}"))
-                .collect();
+            let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
             writeln!(f, "{}", cells.join("  ").trim_end())?;
         }
         Ok(())

@@ -3,10 +3,7 @@
 /// One rule of the coherence protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-#[cfg_attr(
-    not(feature = "mutants"),
-    expect(unreachable_pub, reason = "tests with the feature name them")
-)]
+#[cfg_attr(not(feature = "mutants"), expect(unreachable_pub, reason = "tests with the feature name them"))]
 pub enum Rule {
     /// F1: nobody joins a flight once its fill was sent.
     Seal,
@@ -39,9 +36,7 @@ impl Rules {
 
     #[cfg(feature = "mutants")]
     pub(crate) const fn without(self, rule: Rule) -> Self {
-        Self {
-            missing: self.missing | 1 << rule as u32,
-        }
+        Self { missing: self.missing | 1 << rule as u32 }
     }
 
     #[cfg(feature = "mutants")]

@@ -144,10 +144,7 @@ impl<T> PlainOutcome<T> for Probe<T> {
     }
 }
 
-#[expect(
-    clippy::unused_self,
-    reason = "called on a value, since its type has no name where it is called"
-)]
+#[expect(clippy::unused_self, reason = "called on a value, since its type has no name where it is called")]
 impl<T, E> Fallible<T, E> {
     /// The kept type.
     #[must_use]
@@ -162,10 +159,7 @@ impl<T, E> Fallible<T, E> {
     }
 }
 
-#[expect(
-    clippy::unused_self,
-    reason = "called on a value, since its type has no name where it is called"
-)]
+#[expect(clippy::unused_self, reason = "called on a value, since its type has no name where it is called")]
 impl<T> Plain<T> {
     /// The kept type.
     #[must_use]
@@ -380,12 +374,7 @@ impl<O, A, S, K> Clone for Composed<O, A, S, K> {
 impl<O, A, S, K> Copy for Composed<O, A, S, K> {}
 
 /// Puts the answers together.
-pub fn compose<O, A, S, K>(
-    _outcome: &O,
-    _absence: A,
-    _sharing: S,
-    _keeping: K,
-) -> Composed<O, A, S, K>
+pub fn compose<O, A, S, K>(_outcome: &O, _absence: A, _sharing: S, _keeping: K) -> Composed<O, A, S, K>
 where
     O: Outcome<Kept: Value> + 'static,
     A: Absence<O::Kept> + 'static,

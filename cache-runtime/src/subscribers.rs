@@ -29,20 +29,13 @@ pub(crate) struct Subscribers {
 impl Subscribers {
     pub(crate) fn subscribe<E: Event>(&self) -> Subscription<E> {
         let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        let sender = senders
-            .entry(TypeId::of::<E>())
-            .or_insert_with(|| broadcast::channel(WAITING).0);
+        let sender = senders.entry(TypeId::of::<E>()).or_insert_with(|| broadcast::channel(WAITING).0);
         Subscription::new(sender.subscribe())
     }
 
     /// Hands a copy to the subscribers of this type. The copy takes the way it would take between processes: JSON.
     pub(crate) fn send<E: Event>(&self, event: &E) -> Result<(), Error> {
-        let sender = self
-            .senders
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&TypeId::of::<E>())
-            .cloned();
+        let sender = self.senders.lock().unwrap_or_else(PoisonError::into_inner).get(&TypeId::of::<E>()).cloned();
         let Some(sender) = sender.filter(|sender| sender.receiver_count() > 0) else {
             return Ok(());
         };
@@ -70,11 +63,7 @@ async fn receive(mut receiver: Receiver) -> Received {
 
 impl<E: Event> Subscription<E> {
     fn new(receiver: Receiver) -> Self {
-        Self {
-            next: Box::pin(receive(receiver)),
-            missed: 0,
-            events: PhantomData,
-        }
+        Self { next: Box::pin(receive(receiver)), missed: 0, events: PhantomData }
     }
 
     /// The next event; nothing when the cache is gone.
@@ -110,11 +99,7 @@ impl<E: Event> Subscription<E> {
 
     fn lag(&mut self, missed: u64) {
         self.missed += missed;
-        tracing::warn!(
-            event = E::NAME,
-            missed,
-            "a subscriber is too slow: events were dropped"
-        );
+        tracing::warn!(event = E::NAME, missed, "a subscriber is too slow: events were dropped");
     }
 }
 
@@ -128,9 +113,6 @@ impl<E: Event> Stream for Subscription<E> {
 
 impl<E: Event> fmt::Debug for Subscription<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription")
-            .field("event", &E::NAME)
-            .field("missed", &self.missed)
-            .finish_non_exhaustive()
+        f.debug_struct("Subscription").field("event", &E::NAME).field("missed", &self.missed).finish_non_exhaustive()
     }
 }

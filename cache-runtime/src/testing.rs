@@ -48,10 +48,7 @@ impl ManualClock {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.now = state.now.saturating_add(by);
             let now = state.now;
-            let (woken, asleep): (Vec<_>, _) = state
-                .sleepers
-                .drain(..)
-                .partition(|(until, _)| *until <= now);
+            let (woken, asleep): (Vec<_>, _) = state.sleepers.drain(..).partition(|(until, _)| *until <= now);
             state.sleepers = asleep;
             woken
         };
@@ -63,20 +60,13 @@ impl ManualClock {
     /// How many sleeps wait for the clock.
     #[must_use]
     pub fn sleepers(&self) -> usize {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .sleepers
-            .len()
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).sleepers.len()
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Duration {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .now
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).now
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {
@@ -88,11 +78,7 @@ impl Clock for ManualClock {
                 return Poll::Ready(());
             }
             let waker = context.waker();
-            if !state
-                .sleepers
-                .iter()
-                .any(|(when, other)| *when == until && other.will_wake(waker))
-            {
+            if !state.sleepers.iter().any(|(when, other)| *when == until && other.will_wake(waker)) {
                 state.sleepers.push((until, waker.clone()));
             }
             Poll::Pending

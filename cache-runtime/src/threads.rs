@@ -29,20 +29,13 @@ thread_local! {
 /// Runs `with` with what this thread owns; does not when the thread is about to end, or is in the middle of it.
 #[inline(always)]
 pub(crate) fn with_own<R>(with: impl FnOnce(&mut Own) -> R) -> Option<R> {
-    OWN.try_with(|own| own.try_borrow_mut().ok().map(|mut own| with(&mut own)))
-        .ok()
-        .flatten()
+    OWN.try_with(|own| own.try_borrow_mut().ok().map(|mut own| with(&mut own))).ok().flatten()
 }
 
 impl Own {
     /// Counts a hit. `counter` makes the counter that the node sums up, on this thread's first hit of the function.
     #[inline(always)]
-    pub(crate) fn hit(
-        &mut self,
-        node: NodeId,
-        function: u32,
-        counter: impl FnOnce() -> Arc<AtomicU64>,
-    ) {
+    pub(crate) fn hit(&mut self, node: NodeId, function: u32, counter: impl FnOnce() -> Arc<AtomicU64>) {
         let number = function as usize;
         if self.hits.get(number).is_none_or(|hits| hits.node != node) {
             self.begin(node, number, counter());
@@ -54,10 +47,7 @@ impl Own {
     #[cold]
     fn begin(&mut self, node: NodeId, number: usize, count: Arc<AtomicU64>) {
         while self.hits.len() <= number {
-            self.hits.push(Hits {
-                node: NodeId::NONE,
-                count: Arc::default(),
-            });
+            self.hits.push(Hits { node: NodeId::NONE, count: Arc::default() });
         }
         self.hits[number] = Hits { node, count };
     }

@@ -48,7 +48,7 @@ impl Timer {
                 continue;
             }
             let next = waits.wakers.keys().next().map(|(until, _)| until.saturating_duration_since(Instant::now()));
-            let pause = next.unwrap_or(Duration::from_secs(3_600));
+            let pause = next.unwrap_or(Duration::from_hours(1));
             waits = self.changed.wait_timeout(waits, pause).unwrap_or_else(PoisonError::into_inner).0;
         }
     }

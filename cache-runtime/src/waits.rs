@@ -33,11 +33,7 @@ impl Waits {
         for flight in &from {
             edges.entry(*flight).or_default().push(to);
         }
-        Some(Waiting {
-            waits: self,
-            from,
-            to,
-        })
+        Some(Waiting { waits: self, from, to })
     }
 }
 
@@ -58,11 +54,7 @@ fn reaches(edges: &HashMap<FlightId, Vec<FlightId>>, start: FlightId, goals: &[F
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut edges = self
-            .waits
-            .edges
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut edges = self.waits.edges.lock().unwrap_or_else(PoisonError::into_inner);
         for flight in &self.from {
             let Some(targets) = edges.get_mut(flight) else {
                 continue;

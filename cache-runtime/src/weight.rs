@@ -7,8 +7,8 @@
 use std::fmt;
 
 use serde::ser::{
-    self, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant,
-    SerializeTuple, SerializeTupleStruct, SerializeTupleVariant,
+    self, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    SerializeTupleStruct, SerializeTupleVariant,
 };
 
 /// What text or a container costs beyond its bytes: pointer, length and capacity, and the allocator's rounding.
@@ -74,26 +74,9 @@ impl ser::Serializer for &mut Scale {
     type SerializeStruct = Self;
     type SerializeStructVariant = Self;
 
-    widths!(
-        serialize_bool(bool),
-        serialize_i8(i8),
-        serialize_i16(i16),
-        serialize_i32(i32),
-        serialize_i64(i64)
-    );
-    widths!(
-        serialize_i128(i128),
-        serialize_u8(u8),
-        serialize_u16(u16),
-        serialize_u32(u32),
-        serialize_u64(u64)
-    );
-    widths!(
-        serialize_u128(u128),
-        serialize_f32(f32),
-        serialize_f64(f64),
-        serialize_char(char)
-    );
+    widths!(serialize_bool(bool), serialize_i8(i8), serialize_i16(i16), serialize_i32(i32), serialize_i64(i64));
+    widths!(serialize_i128(i128), serialize_u8(u8), serialize_u16(u16), serialize_u32(u32), serialize_u64(u64));
+    widths!(serialize_u128(u128), serialize_f32(f32), serialize_f64(f64), serialize_char(char));
 
     fn serialize_str(self, value: &str) -> Result<(), Unweighable> {
         self.add(value.len() + CONTAINER)
@@ -119,20 +102,11 @@ impl ser::Serializer for &mut Scale {
         Ok(())
     }
 
-    fn serialize_unit_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-    ) -> Result<(), Unweighable> {
+    fn serialize_unit_variant(self, _: &'static str, _: u32, _: &'static str) -> Result<(), Unweighable> {
         self.add(size_of::<usize>())
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        value: &T,
-    ) -> Result<(), Unweighable> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), Unweighable> {
         value.serialize(self)
     }
 
@@ -160,13 +134,7 @@ impl ser::Serializer for &mut Scale {
         Ok(self)
     }
 
-    fn serialize_tuple_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self, Unweighable> {
+    fn serialize_tuple_variant(self, _: &'static str, _: u32, _: &'static str, _: usize) -> Result<Self, Unweighable> {
         self.add(size_of::<usize>())?;
         Ok(self)
     }
@@ -180,13 +148,7 @@ impl ser::Serializer for &mut Scale {
         Ok(self)
     }
 
-    fn serialize_struct_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self, Unweighable> {
+    fn serialize_struct_variant(self, _: &'static str, _: u32, _: &'static str, _: usize) -> Result<Self, Unweighable> {
         self.add(size_of::<usize>())?;
         Ok(self)
     }
@@ -255,10 +217,7 @@ mod tests {
         check(&vec![0_u64; 1_000], 8_000..=8_100);
         check(&vec!["x".repeat(10); 1_000], 50_000..=60_000);
         check(&vec![[0_u64; 32]; 10], 2_560..=2_900);
-        check(
-            &(0..1_000_u64).map(|i| (i, i)).collect::<HashMap<_, _>>(),
-            24_000..=64_000,
-        );
+        check(&(0..1_000_u64).map(|i| (i, i)).collect::<HashMap<_, _>>(), 24_000..=64_000);
         check(&None::<String>, 24..=40);
     }
 

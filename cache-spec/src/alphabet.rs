@@ -1,8 +1,7 @@
 //! Which characters may stand where.
 
 /// What may stand outside placeholders, as messages say it.
-pub(crate) const LITERALS: &str =
-    "ASCII letters, digits, `_` `.` `~` `-` and the separators `:` `/` `=` `@` `|` `+`";
+pub(crate) const LITERALS: &str = "ASCII letters, digits, `_` `.` `~` `-` and the separators `:` `/` `=` `@` `|` `+`";
 
 /// The separators as messages list them. A literal `<` separates too, but nobody looks for it.
 pub(crate) const SEPARATORS: &str = "`:` `/` `=` `@` `|` `+`";
@@ -35,11 +34,7 @@ pub(crate) fn is_name(text: &str) -> bool {
 /// The Rust name that `text` begins with.
 pub(crate) fn leading_name(text: &str) -> &str {
     let length = text.find(|c| !continues_name(c)).unwrap_or(text.len());
-    if text.starts_with(begins_name) {
-        &text[..length]
-    } else {
-        ""
-    }
+    if text.starts_with(begins_name) { &text[..length] } else { "" }
 }
 
 /// Keywords that have no raw form, so that nothing can ever be named so.
@@ -75,11 +70,7 @@ mod tests {
 
     #[test]
     fn separators_never_occur_in_values() {
-        assert!(
-            (0..=u8::MAX)
-                .map(char::from)
-                .all(|c| !(is_separator(c) && is_unreserved(c)))
-        );
+        assert!((0..=u8::MAX).map(char::from).all(|c| !(is_separator(c) && is_unreserved(c))));
     }
 
     #[track_caller]

@@ -29,13 +29,7 @@ pub const MAX: Duration = Duration::from_millis(MAX_MILLIS);
 const MAX_MILLIS: u64 = 36_500 * 86_400_000;
 
 /// Every unit with its length in milliseconds, the largest first.
-const UNITS: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 const UNIT_RULE: &str = "write one of `d` `h` `m` `s` `ms`";
 
@@ -49,12 +43,7 @@ pub fn parse(text: &str) -> Result<Duration, Mistake> {
         let message = "the duration is empty; write a number and a unit, as in `5m` or `1h30m`";
         return Err(Mistake::new(0..text.len(), message));
     }
-    let mut reader = Reader {
-        text,
-        at: 0,
-        last: None,
-        millis: 0,
-    };
+    let mut reader = Reader { text, at: 0, last: None, millis: 0 };
     while reader.at < text.len() {
         reader.term()?;
     }
@@ -135,15 +124,9 @@ impl<'a> Reader<'a> {
         };
         let (text, unit, before) = (self.text, UNITS[rank].0, UNITS[last].0);
         let (wrong, rule) = if rank == last {
-            (
-                format!("`{unit}` stands twice in `{text}`"),
-                "write each unit once",
-            )
+            (format!("`{unit}` stands twice in `{text}`"), "write each unit once")
         } else {
-            (
-                format!("`{unit}` comes after `{before}` in `{text}`"),
-                "write the largest unit first",
-            )
+            (format!("`{unit}` comes after `{before}` in `{text}`"), "write the largest unit first")
         };
         Err(Mistake::new(term, format!("{wrong}; {}", self.fix(rule))))
     }
@@ -155,17 +138,8 @@ impl<'a> Reader<'a> {
         let (wrong, rule) = match c {
             c if c.is_whitespace() => (format!("`{text}` holds white space"), "write it without"),
             '-' if self.at == 0 => (format!("`{text}` is negative"), "write a time above zero"),
-            '.' => (
-                format!("`{text}` holds a fraction"),
-                "write whole numbers with smaller units",
-            ),
-            c => (
-                format!(
-                    "{} stands in `{text}` where a number must",
-                    alphabet::show(c)
-                ),
-                "write numbers with units",
-            ),
+            '.' => (format!("`{text}` holds a fraction"), "write whole numbers with smaller units"),
+            c => (format!("{} stands in `{text}` where a number must", alphabet::show(c)), "write numbers with units"),
         };
         let range = self.at..self.at + c.len_utf8();
         Mistake::new(range, format!("{wrong}; {}", self.fix(rule)))
@@ -183,13 +157,9 @@ impl<'a> Reader<'a> {
                      write `{text}s` for seconds, or one of `d` `h` `m` `s` `ms`"
                 ),
             ),
-            None => Mistake::new(
-                start..self.at,
-                format!(
-                    "`{number}` in `{text}` has no unit; {}",
-                    self.fix(UNIT_RULE)
-                ),
-            ),
+            None => {
+                Mistake::new(start..self.at, format!("`{number}` in `{text}` has no unit; {}", self.fix(UNIT_RULE)))
+            }
             Some(_) => self.no_number(),
         }
     }
@@ -209,17 +179,11 @@ impl<'a> Reader<'a> {
 }
 
 fn zero(text: &str) -> Mistake {
-    Mistake::new(
-        0..text.len(),
-        format!("`{text}` is no time at all; write at least `1ms`"),
-    )
+    Mistake::new(0..text.len(), format!("`{text}` is no time at all; write at least `1ms`"))
 }
 
 fn too_long(text: &str, range: Range<usize>) -> Mistake {
-    let message = format!(
-        "`{text}` is too long; write at most `{}d`",
-        MAX_MILLIS / UNITS[0].1
-    );
+    let message = format!("`{text}` is too long; write at most `{}d`", MAX_MILLIS / UNITS[0].1);
     Mistake::new(range, message)
 }
 

@@ -49,8 +49,7 @@ impl Jitter {
 }
 
 fn too_large(text: &str) -> Mistake {
-    let message =
-        format!("`{text}` is over 100; jitter is a whole percent from `0` to `100`, as in `10`");
+    let message = format!("`{text}` is over 100; jitter is a whole percent from `0` to `100`, as in `10`");
     Mistake::new(0..text.len(), message)
 }
 
@@ -100,55 +99,23 @@ mod tests {
 
     #[test]
     fn anything_else_is_told_how_to_be_written() {
-        check(
-            "",
-            Err("jitter is empty; write a whole percent, as in `10`"),
-        );
-        check(
-            "10%",
-            Err("`10%` is no whole number of percent; write `10`"),
-        );
-        check(
-            " 10 %",
-            Err("` 10 %` is no whole number of percent; write `10`"),
-        );
-        check(
-            "+10",
-            Err("`+10` is no whole number of percent; write `10`"),
-        );
-        check(
-            "0.1",
-            Err("`0.1` is no whole number of percent; write `10`"),
-        );
-        check(
-            "0.9%",
-            Err("`0.9%` is no whole number of percent; write `1`"),
-        );
-        check(
-            "12.5%",
-            Err("`12.5%` is no whole number of percent; write `12`"),
-        );
-        check(
-            "ten",
-            Err("`ten` is no percentage; write a whole number from `0` to `100`, as in `10`"),
-        );
-        check(
-            "-5",
-            Err("`-5` is no percentage; write a whole number from `0` to `100`, as in `10`"),
-        );
+        check("", Err("jitter is empty; write a whole percent, as in `10`"));
+        check("10%", Err("`10%` is no whole number of percent; write `10`"));
+        check(" 10 %", Err("` 10 %` is no whole number of percent; write `10`"));
+        check("+10", Err("`+10` is no whole number of percent; write `10`"));
+        check("0.1", Err("`0.1` is no whole number of percent; write `10`"));
+        check("0.9%", Err("`0.9%` is no whole number of percent; write `1`"));
+        check("12.5%", Err("`12.5%` is no whole number of percent; write `12`"));
+        check("ten", Err("`ten` is no percentage; write a whole number from `0` to `100`, as in `10`"));
+        check("-5", Err("`-5` is no percentage; write a whole number from `0` to `100`, as in `10`"));
     }
 
     #[test]
     fn over_a_hundred_is_refused() {
         let text = "99999999999999999999999";
-        let message = format!(
-            "`{text}` is over 100; jitter is a whole percent from `0` to `100`, as in `10`"
-        );
+        let message = format!("`{text}` is over 100; jitter is a whole percent from `0` to `100`, as in `10`");
         check(text, Err(&message));
-        check(
-            "101",
-            Err("`101` is over 100; jitter is a whole percent from `0` to `100`, as in `10`"),
-        );
+        check("101", Err("`101` is over 100; jitter is a whole percent from `0` to `100`, as in `10`"));
         assert_eq!(Jitter::new(101), Jitter::parse("101"));
     }
 }

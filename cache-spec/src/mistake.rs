@@ -16,10 +16,7 @@ pub struct Mistake {
 impl Mistake {
     /// Whatever the message quotes is made visible.
     pub(crate) fn new(range: Range<usize>, message: impl AsRef<str>) -> Self {
-        Self {
-            range,
-            message: alphabet::visible(message.as_ref()),
-        }
+        Self { range, message: alphabet::visible(message.as_ref()) }
     }
 }
 

@@ -36,8 +36,7 @@ pub fn check_event(text: &str) -> Result<(), Mistake> {
 fn check(what: &str, example: &str, text: &str) -> Result<(), Mistake> {
     let whole = 0..text.len();
     if text.is_empty() {
-        let message =
-            format!("the {what} is empty; write 1 to {MAX} characters, as in `{example}`");
+        let message = format!("the {what} is empty; write 1 to {MAX} characters, as in `{example}`");
         return Err(Mistake::new(whole, message));
     }
     if let Some((at, c)) = text.char_indices().find(|&(_, c)| !is_allowed(c)) {
@@ -51,8 +50,7 @@ fn check(what: &str, example: &str, text: &str) -> Result<(), Mistake> {
     }
     if text.len() > MAX {
         let length = text.len();
-        let message =
-            format!("the {what} `{text}` has {length} characters; write at most {MAX} of them");
+        let message = format!("the {what} `{text}` has {length} characters; write at most {MAX} of them");
         return Err(Mistake::new(MAX..length, message));
     }
     Ok(())
@@ -60,16 +58,9 @@ fn check(what: &str, example: &str, text: &str) -> Result<(), Mistake> {
 
 /// The text with every run of refused characters replaced by one dot.
 fn mended(text: &str, example: &str) -> String {
-    let parts: Vec<_> = text
-        .split(|c| !is_allowed(c))
-        .filter(|part| !part.is_empty())
-        .collect();
+    let parts: Vec<_> = text.split(|c| !is_allowed(c)).filter(|part| !part.is_empty()).collect();
     let mended = parts.join(".");
-    if mended.is_empty() || mended.len() > MAX {
-        example.to_owned()
-    } else {
-        mended
-    }
+    if mended.is_empty() || mended.len() > MAX { example.to_owned() } else { mended }
 }
 
 fn is_allowed(c: char) -> bool {
@@ -82,13 +73,8 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: Option<(&str, &str)>) {
-        let got = check_app(text)
-            .err()
-            .map(|mistake| (text[mistake.range].to_owned(), mistake.message));
-        assert_eq!(
-            got,
-            expected.map(|(part, message)| (part.to_owned(), message.to_owned()))
-        );
+        let got = check_app(text).err().map(|mistake| (text[mistake.range].to_owned(), mistake.message));
+        assert_eq!(got, expected.map(|(part, message)| (part.to_owned(), message.to_owned())));
     }
 
     #[test]
@@ -100,13 +86,7 @@ mod tests {
 
     #[test]
     fn the_first_refused_character_is_named() {
-        check(
-            "",
-            Some((
-                "",
-                "the app name is empty; write 1 to 64 characters, as in `shop`",
-            )),
-        );
+        check("", Some(("", "the app name is empty; write 1 to 64 characters, as in `shop`")));
         check(
             "my shop",
             Some((

@@ -46,17 +46,11 @@ impl Pattern {
 
     /// Reads the pattern that `text` holds from `start` on.
     pub(crate) fn parse_from(text: &str, start: usize) -> Result<Self, Vec<Mistake>> {
-        let mut pattern = Self {
-            pieces: Vec::new(),
-            placeholders: Vec::new(),
-            places: Vec::new(),
-        };
+        let mut pattern = Self { pieces: Vec::new(), placeholders: Vec::new(), places: Vec::new() };
         for part in scan(text, start, Dialect::Pattern)? {
             let piece = match part.kind {
                 Kind::Literal { text, .. } => PatternPiece::Literal(text),
-                Kind::Value(placeholder) => {
-                    PatternPiece::Value(placeholder.index_in(&mut pattern.placeholders))
-                }
+                Kind::Value(placeholder) => PatternPiece::Value(placeholder.index_in(&mut pattern.placeholders)),
                 Kind::Any => PatternPiece::Any,
                 Kind::Refused(_) => continue, // It would be a mistake.
             };

@@ -54,14 +54,8 @@ pub(crate) enum Kind {
 
 /// The parts of `text` from `start` on. All ranges count from the beginning of `text`.
 pub(crate) fn scan(text: &str, start: usize, dialect: Dialect) -> Result<Vec<Part>, Vec<Mistake>> {
-    let mut scanner = Scanner {
-        text,
-        at: start,
-        dialect,
-        parts: Vec::new(),
-        mistakes: Vec::new(),
-        outside: Vec::new(),
-    };
+    let mut scanner =
+        Scanner { text, at: start, dialect, parts: Vec::new(), mistakes: Vec::new(), outside: Vec::new() };
     while let Some(c) = scanner.rest().chars().next() {
         scanner.step(c);
     }
@@ -69,11 +63,7 @@ pub(crate) fn scan(text: &str, start: usize, dialect: Dialect) -> Result<Vec<Par
     let mut mistakes = scanner.mistakes;
     rules::check(text, start, dialect, &scanner.parts, &mut mistakes);
     mistakes.sort_by_key(|mistake| mistake.range.start);
-    if mistakes.is_empty() {
-        Ok(scanner.parts)
-    } else {
-        Err(mistakes)
-    }
+    if mistakes.is_empty() { Ok(scanner.parts) } else { Err(mistakes) }
 }
 
 struct Scanner<'a> {
@@ -113,37 +103,23 @@ impl<'a> Scanner<'a> {
 
     /// Takes `length` bytes as the character `c` of a literal.
     fn literal(&mut self, c: char, length: usize, refused: bool) {
-        if let Some(Part {
-            kind: Kind::Literal { text, damaged },
-            range,
-        }) = self.parts.last_mut()
-        {
+        if let Some(Part { kind: Kind::Literal { text, damaged }, range }) = self.parts.last_mut() {
             text.push(c);
             *damaged |= refused;
             range.end += length;
             self.at += length;
         } else {
-            self.push(
-                Kind::Literal {
-                    text: c.to_string(),
-                    damaged: refused,
-                },
-                length,
-            );
+            self.push(Kind::Literal { text: c.to_string(), damaged: refused }, length);
         }
     }
 
     fn mistake(&mut self, length: usize, message: impl AsRef<str>) {
-        self.mistakes
-            .push(Mistake::new(self.at..self.at + length, message));
+        self.mistakes.push(Mistake::new(self.at..self.at + length, message));
     }
 
     fn placeholder(&mut self) {
         let inner = &self.rest()[1..];
-        let Some(length) = inner
-            .find(['<', '>'])
-            .filter(|&at| inner[at..].starts_with('>'))
-        else {
+        let Some(length) = inner.find(['<', '>']).filter(|&at| inner[at..].starts_with('>')) else {
             return self.unclosed(inner);
         };
         let range = self.at..self.at + length + 2;
@@ -167,10 +143,7 @@ impl<'a> Scanner<'a> {
                     .to_owned(),
                 "<id>".to_owned(),
             ),
-            name => (
-                format!("`<{name}` is never closed; write `<{name}>`"),
-                format!("<{name}>"),
-            ),
+            name => (format!("`<{name}` is never closed; write `<{name}>`"), format!("<{name}>")),
         };
         self.mistake(1 + name.len(), message);
         self.push(Kind::Refused(meant), 1 + name.len());
@@ -183,9 +156,7 @@ impl<'a> Scanner<'a> {
         let message = if name.is_empty() {
             "`>` closes nothing; leave it out, or write a placeholder, as in `<id>`".to_owned()
         } else if before[..before.len() - name.len()].ends_with("<<") {
-            format!(
-                "`<<` is a literal `<`, so the `>` after `{name}` closes nothing; write `<{name}>`"
-            )
+            format!("`<<` is a literal `<`, so the `>` after `{name}` closes nothing; write `<{name}>`")
         } else {
             format!("the `>` after `{name}` closes nothing; leave it out, or write `<{name}>`")
         };
@@ -215,20 +186,14 @@ impl<'a> Scanner<'a> {
         let Some(inner) = marked.strip_prefix('{') else {
             return false;
         };
-        let Some(close) = inner
-            .find(['{', '}', '<', '>'])
-            .filter(|&at| inner[at..].starts_with('}'))
-        else {
+        let Some(close) = inner.find(['{', '}', '<', '>']).filter(|&at| inner[at..].starts_with('}')) else {
             return false;
         };
         let length = self.rest().len() - inner.len() + close + 1;
         let name = placeholder::leading_path(&inner[..close]);
         let meant = format!("<{}>", if name.is_empty() { "id" } else { name });
         let written = &self.rest()[..length];
-        self.mistake(
-            length,
-            format!("`{written}` is no placeholder; write `{meant}`"),
-        );
+        self.mistake(length, format!("`{written}` is no placeholder; write `{meant}`"));
         self.push(Kind::Refused(meant), length);
         true
     }
@@ -245,18 +210,13 @@ impl<'a> Scanner<'a> {
         let Some(&(first, c)) = self.outside.first() else {
             return;
         };
-        let shown: Vec<_> = self
-            .outside
-            .iter()
-            .map(|&(_, c)| alphabet::show(c))
-            .collect();
+        let shown: Vec<_> = self.outside.iter().map(|&(_, c)| alphabet::show(c)).collect();
         let message = format!(
             "{} cannot stand in a {}; outside placeholders it may hold {}",
             shown.join(" and "),
             self.dialect.name(),
             alphabet::LITERALS
         );
-        self.mistakes
-            .push(Mistake::new(first..first + c.len_utf8(), message));
+        self.mistakes.push(Mistake::new(first..first + c.len_utf8(), message));
     }
 }

@@ -49,11 +49,7 @@ impl Subscription {
         let pattern = pattern.map(|start| pattern_from(text, start)).transpose();
         match (event, pattern) {
             (Ok(event), Ok(pattern)) => Ok(Self { event, pattern }),
-            (event, pattern) => Err(event
-                .err()
-                .into_iter()
-                .chain(pattern.err().into_iter().flatten())
-                .collect()),
+            (event, pattern) => Err(event.err().into_iter().chain(pattern.err().into_iter().flatten()).collect()),
         }
     }
 }
@@ -91,10 +87,7 @@ fn misspelt(text: &str) -> Option<Mistake> {
         return Some(Mistake::new(at..at + ARROW.len(), message));
     }
     if let Some(at) = comma(text) {
-        let items = text
-            .split(',')
-            .map(str::trim)
-            .filter(|item| !item.is_empty());
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
         let items: Vec<_> = items.map(|item| format!("\"{item}\"")).collect();
         let items = items.join(", ");
         let message = format!("one text names one event; write a list, `[{items}]`");
@@ -137,16 +130,9 @@ fn event(text: &str, range: Range<usize>) -> Result<String, Mistake> {
     let absolute = segments.len() > 1 && segments[0].is_empty();
     let checked = &segments[usize::from(absolute)..];
     let path = if absolute { "::" } else { "" }.to_owned() + &checked.join("::");
-    if let Some((index, segment)) = checked
-        .iter()
-        .enumerate()
-        .find(|&(index, segment)| !is_segment(segment, index))
-    {
+    if let Some((index, segment)) = checked.iter().enumerate().find(|&(index, segment)| !is_segment(segment, index)) {
         let start = range.start + text[range.clone()].len() - text[range].trim_start().len();
-        return Err(Mistake::new(
-            start..start + written.len(),
-            no_segment(written, segment, index),
-        ));
+        return Err(Mistake::new(start..start + written.len(), no_segment(written, segment, index)));
     }
     Ok(path)
 }
@@ -169,9 +155,7 @@ fn no_segment(path: &str, segment: &str, index: usize) -> String {
         _ if segment == path => format!("`{path}` is no type"),
         _ => format!("`{segment}` in `{path}` is no name"),
     };
-    format!(
-        "{wrong}; write the path of an event's type, as in `UserUpdated` or `events::UserUpdated`"
-    )
+    format!("{wrong}; write the path of an event's type, as in `UserUpdated` or `events::UserUpdated`")
 }
 
 #[cfg(test)]

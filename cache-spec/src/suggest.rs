@@ -63,11 +63,7 @@ mod tests {
     fn the_nearest_is_found() {
         check("tll", &["key", "ttl"], Some("ttl"));
         check("jiter", &["jitter", "version"], Some("jitter"));
-        check(
-            "invalidate",
-            &["invalidate_on", "version"],
-            Some("invalidate_on"),
-        );
+        check("invalidate", &["invalidate_on", "version"], Some("invalidate_on"));
         check("TTL", &["ttl"], Some("ttl"));
         check("Id", &["ID", "id", "Id"], Some("Id"));
         check("größe", &["grösse", "größen"], Some("größen"));

@@ -56,16 +56,11 @@ impl Template {
     /// # Errors
     /// Every mistake in `text`, in the order of their places.
     pub fn parse(text: &str) -> Result<Self, Vec<Mistake>> {
-        let mut template = Self {
-            pieces: Vec::new(),
-            placeholders: Vec::new(),
-        };
+        let mut template = Self { pieces: Vec::new(), placeholders: Vec::new() };
         for part in scan(text, 0, Dialect::Template)? {
             let piece = match part.kind {
                 Kind::Literal { text, .. } => Piece::Literal(text),
-                Kind::Value(placeholder) => {
-                    Piece::Value(placeholder.index_in(&mut template.placeholders))
-                }
+                Kind::Value(placeholder) => Piece::Value(placeholder.index_in(&mut template.placeholders)),
                 Kind::Refused(_) | Kind::Any => continue, // Both would be mistakes.
             };
             template.pieces.push(piece);

@@ -25,9 +25,7 @@ use crate::alphabet;
 /// assert_eq!(out, "50%25%20off%3A%20%C3%A9");
 /// ```
 pub fn encode(text: &str, out: &mut String) {
-    const DIGITS: [char; 16] = [
-        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
-    ];
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
     let mut plain = 0;
     for (at, byte) in text.bytes().enumerate() {
         if !alphabet::is_unreserved(char::from(byte)) {
@@ -74,10 +72,7 @@ impl<'a> ValueWriter<'a> {
     /// Writes at the end of `out`.
     #[must_use]
     pub fn new(out: &'a mut String) -> Self {
-        Self {
-            out,
-            written: false,
-        }
+        Self { out, written: false }
     }
 
     /// An unsigned integer.

@@ -87,7 +87,7 @@ async fn patterns_without_companions() {
 
 #[cached(ttl = "5m", key = "raw:<type>:<match>")]
 async fn r#loop(r#type: u64, r#match: &str) -> String {
-    format!("{type}{match}", type = r#type, match = r#match)
+    r#type.to_string() + r#match
 }
 
 #[tokio::test]
@@ -181,14 +181,14 @@ async fn bodies_that_leave_early() {
 }
 
 /// Documented.
-#[cfg(all())]
+#[cfg(any(test, not(test)))]
 #[cached(ttl = "5m", key = "attributes:<a>:<b>:<c>:<d>:<e>:<f>:<g>:<h>")]
-#[cfg(all())]
+#[cfg(any(unix, not(unix)))]
 #[must_use]
 #[expect(clippy::too_many_arguments, clippy::many_single_char_names, reason = "kept on both")]
-#[cfg_attr(all(), allow(unused_mut))]
+#[cfg_attr(any(test, not(test)), expect(unused_mut, reason = "kept on both"))]
 #[inline]
-pub async fn attributes(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, #[allow(unused_mut)] mut h: u8) -> u8 {
+pub async fn attributes(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, mut h: u8) -> u8 {
     a + b + c + d + e + f + g + h
 }
 

@@ -15,6 +15,7 @@ struct Users {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::unsafe_derive_deserialize, reason = "the link-time registry's, not this type's")]
 struct User {
     name: String,
 }

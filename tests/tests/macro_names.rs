@@ -52,7 +52,7 @@ mod same_names {
 
 /// Nothing in the prelude means what it says.
 mod shadowed {
-    #![allow(dead_code, non_camel_case_types, reason = "they only stand in the way")]
+    #![allow(dead_code, unused_imports, unused_macros, reason = "they only stand in the way")]
 
     use cache_runtime::{Event, KeyPart, cached, emits};
 
@@ -108,8 +108,7 @@ mod shadowed {
         pub id: Id,
     }
 
-    #[derive(KeyPart, serde::Serialize, serde::Deserialize, Debug)]
-    #[derive(::core::clone::Clone)]
+    #[derive(KeyPart, serde::Serialize, serde::Deserialize, Debug, ::core::clone::Clone)]
     pub(super) struct Id(pub u64);
 
     #[derive(KeyPart, Debug)]
@@ -130,9 +129,7 @@ mod shadowed {
     pub(super) async fn shadowed(id: Id, kind: Kind, text: &str) -> ::core::option::Option<u64> {
         match kind {
             Kind::Small => ::core::option::Option::Some(id.0),
-            Kind::Named { id } | Kind::Pair(id, _) => {
-                ::core::option::Option::Some(id + text.len() as u64)
-            }
+            Kind::Named { id } | Kind::Pair(id, _) => ::core::option::Option::Some(id + text.len() as u64),
         }
     }
 

@@ -91,7 +91,7 @@ async fn many(id: u64) -> std::collections::BTreeMap<String, (u64, [u8; 4], Opti
     [(id.to_string(), (user(id).id, [1; 4], None))].into()
 }
 
-async fn kept<T>(entry: Result<Option<Peek<T>>, Error>) -> T {
+fn kept<T>(entry: Result<Option<Peek<T>>, Error>) -> T {
     entry.expect("embedded").expect("it was just loaded").into_value()
 }
 
@@ -120,11 +120,11 @@ async fn each_output_is_loaded_once() {
 
             // What an entry holds is the output without its `Result`.
             let entries: (Entry<User>, Entry<Option<User>>) = (with_anyhow_entry(1), result_of_option_entry(1));
-            assert_eq!(kept(entries.0.peek().await).await, User { id: 1 });
-            assert_eq!(kept(entries.1.peek().await).await, Some(User { id: 1 }));
-            assert_eq!(kept(with_alias_entry(1).peek().await).await, User { id: 1 });
-            assert_eq!(kept(with_alias_of_two_entry(1).peek().await).await, vec![User { id: 1 }]);
-            assert!(Arc::ptr_eq(&arc(1).await, &kept(arc_entry(1).peek().await).await));
+            assert_eq!(kept(entries.0.peek().await), User { id: 1 });
+            assert_eq!(kept(entries.1.peek().await), Some(User { id: 1 }));
+            assert_eq!(kept(with_alias_entry(1).peek().await), User { id: 1 });
+            assert_eq!(kept(with_alias_of_two_entry(1).peek().await), vec![User { id: 1 }]);
+            assert!(Arc::ptr_eq(&arc(1).await, &kept(arc_entry(1).peek().await)));
         })
         .await;
 }
@@ -145,7 +145,7 @@ async fn absence_and_errors_are_not_kept() {
 
             // `Some(None)` is something.
             assert_eq!(nested_option(0).await, Some(None));
-            assert_eq!(kept(nested_option_entry(0).peek().await).await, Some(None));
+            assert_eq!(kept(nested_option_entry(0).peek().await), Some(None));
         })
         .await;
 }

@@ -28,17 +28,17 @@ struct GroupWritten {
     group: u64,
 }
 
-#[cached(
-    ttl = "1h",
-    key = "stress:<group>:<key>",
-    invalidate_on = "GroupWritten => stress:<group>:*"
-)]
+#[cached(ttl = "1h", key = "stress:<group>:<key>", invalidate_on = "GroupWritten => stress:<group>:*")]
 async fn versioned(group: u64, key: u64, #[cache(skip)] database: Arc<Database>) -> u64 {
     let _ = group;
     read_slowly(&database, key).await
 }
 
-#[cached(ttl = "1h", key = "stress-borrowed:<group>:<key>", invalidate_on = "GroupWritten => stress-borrowed:<group>:*")]
+#[cached(
+    ttl = "1h",
+    key = "stress-borrowed:<group>:<key>",
+    invalidate_on = "GroupWritten => stress-borrowed:<group>:*"
+)]
 async fn versioned_borrowed(group: u64, key: u64, #[cache(skip)] database: &Database) -> Arc<u64> {
     let _ = group;
     Arc::new(read_slowly(database, key).await)

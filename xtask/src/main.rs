@@ -1,2 +1,123 @@
-//! Developer commands.
-fn main() {}
+//! Developer commands, run as `cargo xtask <command>` from any folder of the repository.
+//!
+//! One module per command; what they share is in [`run`] (child processes and numbered steps),
+//! [`workspace`] (where things are) and [`prerequisites`] (what a bare machine lacks).
+
+mod bench;
+mod failure;
+mod fuzz;
+mod prerequisites;
+mod run;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use failure::Failure;
+
+/// One command: the help text and the dispatch both read this table.
+struct Command {
+    name: &'static str,
+    arguments: &'static str,
+    does: &'static str,
+    run: fn(&[String]) -> Result<(), Failure>,
+}
+
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "test",
+        arguments: "[--quick]",
+        does: "everything CI checks: formatting, tidy, clippy, documentation, tests\n\
+               --quick leaves out the documentation and the second clippy run",
+        run: test::run,
+    },
+    Command {
+        name: "tidy",
+        arguments: "",
+        does: "import layers, sizes, leftovers and reasons that the compiler does not check",
+        run: tidy::run,
+    },
+    Command {
+        name: "fuzz",
+        arguments: "[TARGET] [--seconds N]",
+        does: "fuzz the parsers of cache-spec, 60 seconds each; needs nightly and cargo-fuzz",
+        run: fuzz::run,
+    },
+    Command {
+        name: "bench",
+        arguments: "l1 [--quick] | check",
+        does: "l1: measure hits of the in-process tier beside its peers into benches/RESULTS.md;\n\
+               --quick for a look, without build times\n\
+               check: formatting and clippy of the benches, a workspace of their own",
+        run: bench::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<(), Failure> {
+    let Some((name, rest)) = arguments.split_first() else {
+        println!("{}", help());
+        return Ok(());
+    };
+    if matches!(name.as_str(), "help" | "--help" | "-h") {
+        println!("{}", help());
+        return Ok(());
+    }
+    match COMMANDS.iter().find(|command| command.name == name) {
+        Some(command) => (command.run)(rest),
+        None => Err(Failure::usage(format!("there is no command `{name}`\n\n{}", help()))),
+    }
+}
+
+fn help() -> String {
+    let mut text = String::from("usage: cargo xtask <command>\n");
+    for command in COMMANDS {
+        text.push_str(format!("\n  {} {}", command.name, command.arguments).trim_end_matches(' '));
+        for line in command.does.lines() {
+            text.push_str("\n      ");
+            text.push_str(line.trim_start());
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COMMANDS, dispatch, help};
+    use std::process::ExitCode;
+
+    #[test]
+    fn the_help_names_every_command() {
+        let help = help();
+        for command in COMMANDS {
+            assert!(help.contains(command.name), "{} is missing in:\n{help}", command.name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_command_is_a_usage_error_that_lists_the_commands() {
+        let failure = dispatch(&["tset".to_owned()]).expect_err("there is no such command");
+        assert_eq!(format!("{:?}", failure.exit_code()), format!("{:?}", ExitCode::from(2)));
+        assert!(failure.to_string().contains("`tset`"), "{failure}");
+        assert!(failure.to_string().contains("tidy"), "{failure}");
+    }
+
+    #[test]
+    fn an_unknown_argument_is_a_usage_error() {
+        for command in COMMANDS {
+            let failure = (command.run)(&["--no-such-flag".to_owned()]).expect_err("no command takes this argument");
+            assert!(failure.to_string().contains("--no-such-flag"), "{failure}");
+        }
+    }
+}

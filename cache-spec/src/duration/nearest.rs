@@ -11,18 +11,7 @@ const SPELLINGS: [(&[&str], f64); 8] = [
     (&["h", "hr", "hrs", "hour", "hours"], 3_600_000.0),
     (&["m", "min", "mins", "minute", "minutes"], 60_000.0),
     (&["s", "sec", "secs", "second", "seconds"], 1_000.0),
-    (
-        &[
-            "ms",
-            "msec",
-            "msecs",
-            "milli",
-            "millis",
-            "millisecond",
-            "milliseconds",
-        ],
-        1.0,
-    ),
+    (&["ms", "msec", "msecs", "milli", "millis", "millisecond", "milliseconds"], 1.0),
     (&["us", "µs", "μs", "micros", "microseconds"], 0.001),
     (&["ns", "nanos", "nanoseconds"], 0.000_001),
 ];
@@ -30,10 +19,7 @@ const SPELLINGS: [(&[&str], f64); 8] = [
 /// The duration that `text` was meant to be, when that is clear: units in any order and spelling,
 /// fractions, white space, a sign, a last number without its unit, ISO 8601 with hours or less.
 pub(super) fn meant(text: &str) -> Option<Duration> {
-    let text: String = text
-        .chars()
-        .filter(|c| !c.is_whitespace() && *c != '_')
-        .collect();
+    let text: String = text.chars().filter(|c| !c.is_whitespace() && *c != '_').collect();
     let unsigned = text.trim_start_matches(['-', '+']);
     let mut rest = unsigned.strip_prefix("PT").unwrap_or(unsigned);
     let mut last = None;
@@ -48,11 +34,7 @@ pub(super) fn meant(text: &str) -> Option<Duration> {
         total += number.parse::<f64>().ok()? * unit;
         last = Some(unit);
     }
-    let millis = if total > 0.0 {
-        total.round().max(1.0)
-    } else {
-        0.0
-    };
+    let millis = if total > 0.0 { total.round().max(1.0) } else { 0.0 };
     let meant = Duration::try_from_secs_f64(millis / 1_000.0).ok()?;
     (!meant.is_zero() && meant <= MAX).then_some(meant)
 }
@@ -64,10 +46,7 @@ fn take<'a>(rest: &mut &'a str, belongs: impl Fn(char) -> bool) -> &'a str {
 }
 
 fn length(spelling: &str) -> Option<f64> {
-    SPELLINGS
-        .iter()
-        .find(|(names, _)| names.contains(&spelling))
-        .map(|&(_, millis)| millis)
+    SPELLINGS.iter().find(|(names, _)| names.contains(&spelling)).map(|&(_, millis)| millis)
 }
 
 /// The unit of a last number without one: the next smaller unit, seconds when it stands alone.
@@ -75,10 +54,7 @@ fn below(last: Option<f64>) -> Option<f64> {
     let Some(last) = last else {
         return Some(1_000.0);
     };
-    SPELLINGS
-        .iter()
-        .map(|&(_, millis)| millis)
-        .find(|millis| (1.0..last).contains(millis))
+    SPELLINGS.iter().map(|&(_, millis)| millis).find(|millis| (1.0..last).contains(millis))
 }
 
 #[cfg(test)]
@@ -89,10 +65,7 @@ mod tests {
     #[test]
     fn every_unit_can_be_spelt_as_it_is_written() {
         for (unit, millis) in UNITS {
-            assert_eq!(
-                meant(&format!("1{unit}")),
-                Some(Duration::from_millis(millis))
-            );
+            assert_eq!(meant(&format!("1{unit}")), Some(Duration::from_millis(millis)));
         }
     }
 

@@ -66,11 +66,7 @@ impl Walk<'_> {
                 _ => return Err(self.parted()),
             }
         }
-        if self.at.1 < self.right.len() {
-            Err(self.parted())
-        } else {
-            Ok(())
-        }
+        if self.at.1 < self.right.len() { Err(self.parted()) } else { Ok(()) }
     }
 
     fn pass(&mut self, left: usize, right: usize) {
@@ -78,16 +74,12 @@ impl Walk<'_> {
     }
 
     fn pass_value(&mut self, left: usize, right: usize) -> Result<(), Mistake> {
-        let (field, argument) = (
-            &self.pattern.placeholders[left],
-            &self.template.placeholders()[right],
-        );
+        let (field, argument) = (&self.pattern.placeholders[left], &self.template.placeholders()[right]);
         if field.hashed() != argument.hashed() {
             let modifier = if argument.hashed() { ":hash" } else { "" };
-            return Err(self.mistake(&format!(
-                "`{field}` stands for `{argument}`; write `<{}{modifier}>`",
-                field.path()
-            )));
+            return Err(
+                self.mistake(&format!("`{field}` stands for `{argument}`; write `<{}{modifier}>`", field.path()))
+            );
         }
         match self.binds[left].replace(right) {
             Some(before) if before != right => {
@@ -145,15 +137,8 @@ impl Walk<'_> {
     }
 
     fn mistake(&self, wrong: &str) -> Mistake {
-        let index = self
-            .left
-            .get(self.at.0)
-            .or(self.left.last())
-            .map_or(0, |&(_, index)| index);
-        let message = format!(
-            "`{}` does not fit the template `{}`: {wrong}",
-            self.pattern, self.template
-        );
+        let index = self.left.get(self.at.0).or(self.left.last()).map_or(0, |&(_, index)| index);
+        let message = format!("`{}` does not fit the template `{}`: {wrong}", self.pattern, self.template);
         Mistake::new(self.pattern.places[index].clone(), message)
     }
 
@@ -164,14 +149,8 @@ impl Walk<'_> {
             Some(separator) => separator + 1,
             None => rest.len(),
         };
-        let fixed = rest[..fixed]
-            .iter()
-            .take_while(|token| matches!(token, Token::Char(_)))
-            .count();
-        let text: String = rest[..fixed]
-            .iter()
-            .map(|&token| show(token, |_| String::new()))
-            .collect();
+        let fixed = rest[..fixed].iter().take_while(|token| matches!(token, Token::Char(_))).count();
+        let text: String = rest[..fixed].iter().map(|&token| show(token, |_| String::new())).collect();
         let star = if fixed < rest.len() { "*" } else { "" };
         format!("{}{text}{star}", self.pattern)
     }

@@ -21,16 +21,10 @@ pub(super) fn of_event(template: &Template) -> Result<Pattern, Mistake> {
 fn no_field(placeholder: &Placeholder, before: &[Placeholder]) -> Option<String> {
     let last = placeholder.last();
     if last.starts_with(|c: char| c.is_ascii_digit()) {
-        return Some(format!(
-            "`{placeholder}` ends in no name for a field of the event"
-        ));
+        return Some(format!("`{placeholder}` ends in no name for a field of the event"));
     }
-    let other = before
-        .iter()
-        .find(|other| other.last() == last && other.path() != placeholder.path())?;
-    Some(format!(
-        "`{other}` and `{placeholder}` would both be the event's field `{last}`"
-    ))
+    let other = before.iter().find(|other| other.last() == last && other.path() != placeholder.path())?;
+    Some(format!("`{other}` and `{placeholder}` would both be the event's field `{last}`"))
 }
 
 /// The text of `template` with other names for its placeholders.

@@ -15,22 +15,13 @@ fn template(text: &str) -> Template {
 #[track_caller]
 fn check(text: &str, mistakes: &[(&str, &str)]) {
     let found = Pattern::parse(text).err().unwrap_or_default();
-    let found: Vec<_> = found
-        .iter()
-        .map(|mistake| (&text[mistake.range.clone()], mistake.message.as_str()))
-        .collect();
+    let found: Vec<_> = found.iter().map(|mistake| (&text[mistake.range.clone()], mistake.message.as_str())).collect();
     assert_eq!(found, mistakes);
 }
 
 #[test]
 fn it_is_printed_as_it_is_written() {
-    for text in [
-        "user:<id>",
-        "user:<tenant>:*",
-        "user:*:<id>:*.x",
-        "a<<*/<x:hash>",
-        "user",
-    ] {
+    for text in ["user:<id>", "user:<tenant>:*", "user:*:<id>:*.x", "a<<*/<x:hash>", "user"] {
         assert_eq!(parsed(text).to_string(), text);
     }
 }
@@ -39,15 +30,7 @@ fn it_is_printed_as_it_is_written() {
 fn it_falls_into_pieces() {
     let pattern = parsed("user:<tenant>:*");
     let literal = |text: &str| PatternPiece::Literal(text.to_owned());
-    assert_eq!(
-        pattern.pieces(),
-        [
-            literal("user:"),
-            PatternPiece::Value(0),
-            literal(":"),
-            PatternPiece::Any
-        ]
-    );
+    assert_eq!(pattern.pieces(), [literal("user:"), PatternPiece::Value(0), literal(":"), PatternPiece::Any]);
     assert_eq!(pattern.placeholders()[0].path(), "tenant");
     assert!(pattern.is_group());
     assert!(!parsed("user:<tenant>").is_group());
@@ -63,13 +46,7 @@ fn it_is_written_like_a_template() {
              a pattern begins with a word that says what is cached, as in `user:*`",
         )],
     );
-    check(
-        "a:<>",
-        &[(
-            "<>",
-            "`<>` holds no name; write the event field's name, as in `<id>`",
-        )],
-    );
+    check("a:<>", &[("<>", "`<>` holds no name; write the event field's name, as in `<id>`")]);
     check(
         "a:<self.id>",
         &[(
@@ -103,10 +80,7 @@ fn a_star_is_separated_like_a_placeholder() {
 
 #[track_caller]
 fn check_bind(pattern: &str, template_text: &str, binds: &[usize]) {
-    assert_eq!(
-        parsed(pattern).bind(&template(template_text)),
-        Ok(binds.to_vec())
-    );
+    assert_eq!(parsed(pattern).bind(&template(template_text)), Ok(binds.to_vec()));
 }
 
 #[test]
@@ -138,9 +112,7 @@ fn an_inner_star_takes_one_part() {
 
 #[track_caller]
 fn check_unfit(pattern: &str, template_text: &str, part: &str, wrong: &str) {
-    let mistake = parsed(pattern)
-        .bind(&template(template_text))
-        .expect_err("they do not fit");
+    let mistake = parsed(pattern).bind(&template(template_text)).expect_err("they do not fit");
     let message = format!("`{pattern}` does not fit the template `{template_text}`: {wrong}");
     assert_eq!((&pattern[mistake.range], mistake.message), (part, message));
 }
@@ -179,40 +151,18 @@ fn other_text_does_not_fit() {
 fn another_length_does_not_fit() {
     let goes_on = "it goes on with `:*` where the template ends; leave that out";
     check_unfit("user:*:*", "user:<id>", ":", goes_on);
-    let ends = |rest: &str, fix: &str| {
-        format!("it ends where the template goes on with `{rest}`; write `{fix}`")
-    };
-    check_unfit(
-        "user:<a>",
-        "user:<x>:<y>",
-        "<a>",
-        &ends(":<y>", "user:<a>:*"),
-    );
+    let ends = |rest: &str, fix: &str| format!("it ends where the template goes on with `{rest}`; write `{fix}`");
+    check_unfit("user:<a>", "user:<x>:<y>", "<a>", &ends(":<y>", "user:<a>:*"));
     check_unfit("user", "user:<y>", "user", &ends(":<y>", "user:*"));
     check_unfit("user:", "user:<y>", "user:", &ends("<y>", "user:*"));
-    check_unfit(
-        "user:<a>",
-        "user:<x>.json",
-        "<a>",
-        &ends(".json", "user:<a>.json"),
-    );
+    check_unfit("user:<a>", "user:<x>.json", "<a>", &ends(".json", "user:<a>.json"));
     check_unfit("user:<a>", "user:<x><<", "<a>", &ends("<<", "user:<a><<"));
 }
 
 #[test]
 fn values_must_be_the_same() {
-    check_unfit(
-        "user:<a>",
-        "user:<id:hash>",
-        "<a>",
-        "`<a>` stands for `<id:hash>`; write `<a:hash>`",
-    );
-    check_unfit(
-        "user:<a:hash>",
-        "user:<id>",
-        "<a:hash>",
-        "`<a:hash>` stands for `<id>`; write `<a>`",
-    );
+    check_unfit("user:<a>", "user:<id:hash>", "<a>", "`<a>` stands for `<id:hash>`; write `<a:hash>`");
+    check_unfit("user:<a:hash>", "user:<id>", "<a:hash>", "`<a:hash>` stands for `<id>`; write `<a>`");
     check_unfit(
         "user:<a>:<a>",
         "user:<x>:<y>",
@@ -230,18 +180,13 @@ fn check_event(text: &str, expected: Result<&str, &str>) {
         let all: Vec<_> = (0..template.placeholders().len()).collect();
         assert_eq!(pattern.bind(&template), Ok(all));
     }
-    let found = found
-        .map(|pattern| pattern.to_string())
-        .map_err(|mistake| mistake.message);
+    let found = found.map(|pattern| pattern.to_string()).map_err(|mistake| mistake.message);
     assert_eq!(found, expected.map(str::to_owned).map_err(str::to_owned));
 }
 
 #[test]
 fn a_bare_event_names_its_fields_like_the_template() {
-    check_event(
-        "a:<x>/<order.id:hash>=<<<self.shop>",
-        Ok("a:<x>/<id:hash>=<<<shop>"),
-    );
+    check_event("a:<x>/<order.id:hash>=<<<self.shop>", Ok("a:<x>/<id:hash>=<<<shop>"));
     check_event("a:<x>:<x:hash>:<x>", Ok("a:<x>:<x:hash>:<x>"));
     check_event("a", Ok("a"));
 }
@@ -250,10 +195,8 @@ fn a_bare_event_names_its_fields_like_the_template() {
 fn a_bare_event_cannot_have_two_fields_of_one_name() {
     check_event(
         "a:<x.id>:<y.id>",
-        Err(
-            "`<x.id>` and `<y.id>` would both be the event's field `id`; \
-             write the fields out, as in `Event => a:<x_id>:<y_id>`",
-        ),
+        Err("`<x.id>` and `<y.id>` would both be the event's field `id`; \
+             write the fields out, as in `Event => a:<x_id>:<y_id>`"),
     );
     check_event(
         "a:<pair.0>",

@@ -10,11 +10,7 @@ use super::Dialect;
 const HASH: &str = "hash";
 
 /// Reads the placeholder that fills `range` of `text`, brackets included.
-pub(super) fn parse(
-    text: &str,
-    range: Range<usize>,
-    dialect: Dialect,
-) -> Result<Placeholder, Vec<Mistake>> {
+pub(super) fn parse(text: &str, range: Range<usize>, dialect: Dialect) -> Result<Placeholder, Vec<Mistake>> {
     let inner = &text[range.start + 1..range.end - 1];
     if inner.trim().is_empty() {
         let written = &text[range.clone()];
@@ -33,12 +29,7 @@ pub(super) fn parse(
 
 /// The text without white space at its ends and around its `.` and `:`.
 fn without_space(text: &str) -> String {
-    let tidy = |text: &str, mark: &str| {
-        text.split(mark)
-            .map(str::trim)
-            .collect::<Vec<_>>()
-            .join(mark)
-    };
+    let tidy = |text: &str, mark: &str| text.split(mark).map(str::trim).collect::<Vec<_>>().join(mark);
     tidy(&tidy(text, "."), ":")
 }
 
@@ -46,29 +37,19 @@ fn without_space(text: &str) -> String {
 pub(super) fn leading_path(text: &str) -> &str {
     let length = text.find(|c| !in_path(c)).unwrap_or(text.len());
     let path = text[..length].trim_end_matches(['.', '#']);
-    let hashed = text[path.len()..]
-        .strip_prefix(':')
-        .and_then(|rest| rest.strip_prefix(HASH));
+    let hashed = text[path.len()..].strip_prefix(':').and_then(|rest| rest.strip_prefix(HASH));
     match hashed {
-        Some(rest) if !path.is_empty() && !rest.starts_with(in_path) => {
-            &text[..path.len() + 1 + HASH.len()]
-        }
+        Some(rest) if !path.is_empty() && !rest.starts_with(in_path) => &text[..path.len() + 1 + HASH.len()],
         _ => path,
     }
 }
 
 /// What `text` ends with that looks like a path, with its `:hash`.
 pub(super) fn trailing_path(text: &str) -> &str {
-    let unhashed = text
-        .strip_suffix(HASH)
-        .and_then(|rest| rest.strip_suffix(':'));
+    let unhashed = text.strip_suffix(HASH).and_then(|rest| rest.strip_suffix(':'));
     let end = unhashed.unwrap_or(text).trim_end_matches(in_path).len();
     let path = &text[end..];
-    if path.starts_with(alphabet::begins_name) {
-        path
-    } else {
-        ""
-    }
+    if path.starts_with(alphabet::begins_name) { path } else { "" }
 }
 
 fn in_path(c: char) -> bool {
@@ -79,8 +60,7 @@ fn in_path(c: char) -> bool {
 fn read(inner: &str, at: usize, dialect: Dialect) -> Result<(Vec<String>, bool), Vec<Mistake>> {
     if inner.contains("::") {
         let fixed = inner.replace("::", ".");
-        let message =
-            format!("`::` cannot stand in `<{inner}>`; fields follow a `.`, as in `<{fixed}>`");
+        let message = format!("`::` cannot stand in `<{inner}>`; fields follow a `.`, as in `<{fixed}>`");
         return Err(vec![Mistake::new(at..at + inner.len(), message)]);
     }
     let (path, modifier) = match inner.split_once(':') {
@@ -91,16 +71,9 @@ fn read(inner: &str, at: usize, dialect: Dialect) -> Result<(Vec<String>, bool),
     let names = names(path, at, dialect, &mut mistakes);
     if let Some(modifier) = modifier.filter(|&modifier| modifier != HASH) {
         let start = at + path.len() + 1;
-        mistakes.push(Mistake::new(
-            start..at + inner.len(),
-            unknown_modifier(path, modifier),
-        ));
+        mistakes.push(Mistake::new(start..at + inner.len(), unknown_modifier(path, modifier)));
     }
-    if mistakes.is_empty() {
-        Ok((names, modifier.is_some()))
-    } else {
-        Err(mistakes)
-    }
+    if mistakes.is_empty() { Ok((names, modifier.is_some())) } else { Err(mistakes) }
 }
 
 fn unknown_modifier(path: &str, modifier: &str) -> String {
@@ -135,16 +108,8 @@ fn names(path: &str, at: usize, dialect: Dialect, mistakes: &mut Vec<Mistake>) -
 }
 
 fn empty_name(path: &str, names: &[String]) -> String {
-    let filled: Vec<_> = names
-        .iter()
-        .map(String::as_str)
-        .filter(|name| !name.is_empty())
-        .collect();
-    let meant = if filled.is_empty() {
-        "id".to_owned()
-    } else {
-        filled.join(".")
-    };
+    let filled: Vec<_> = names.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+    let meant = if filled.is_empty() { "id".to_owned() } else { filled.join(".") };
     format!("`<{path}>` holds an empty name; write `<{meant}>`")
 }
 
@@ -186,9 +151,7 @@ fn refused_field(segment: &str) -> Option<String> {
 fn refused_name(segment: &str, what: &str) -> Option<String> {
     let bare = segment.strip_prefix("r#").unwrap_or(segment);
     if alphabet::is_never_a_name(bare) {
-        return Some(format!(
-            "`{segment}` names no {what}, it is a keyword; write the {what}'s name, as in `id`"
-        ));
+        return Some(format!("`{segment}` names no {what}, it is a keyword; write the {what}'s name, as in `id`"));
     }
     if alphabet::is_name(bare) {
         return None;
@@ -198,34 +161,22 @@ fn refused_name(segment: &str, what: &str) -> Option<String> {
 }
 
 fn call(segment: &str) -> Option<String> {
-    let called = segment
-        .strip_suffix("()")
-        .filter(|name| alphabet::is_name(name))?;
-    Some(format!(
-        "`{segment}` is a call; a placeholder takes names, fields and tuple indexes, as in `{called}`"
-    ))
+    let called = segment.strip_suffix("()").filter(|name| alphabet::is_name(name))?;
+    Some(format!("`{segment}` is a call; a placeholder takes names, fields and tuple indexes, as in `{called}`"))
 }
 
 fn several_names(segment: &str) -> Option<String> {
     let words = segment.split(|c: char| c == ',' || c.is_whitespace());
     let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
     let each = words.join(">:<");
-    (words.len() > 1).then(|| {
-        format!("`{segment}` is more than one name; write a placeholder for each, as in `<{each}>`")
-    })
+    (words.len() > 1)
+        .then(|| format!("`{segment}` is more than one name; write a placeholder for each, as in `<{each}>`"))
 }
 
 fn no_name(segment: &str, what: &str) -> String {
-    let kept: String = segment
-        .chars()
-        .filter(|&c| alphabet::continues_name(c))
-        .collect();
+    let kept: String = segment.chars().filter(|&c| alphabet::continues_name(c)).collect();
     let meant = alphabet::is_name(&kept) && !alphabet::is_never_a_name(&kept);
-    let fix = if meant {
-        format!("; did you mean `{kept}`?")
-    } else {
-        ", as in `id`".to_owned()
-    };
+    let fix = if meant { format!("; did you mean `{kept}`?") } else { ", as in `id`".to_owned() };
     format!(
         "`{segment}` names no {what}; \
          a name is letters, digits and `_`, and does not begin with a digit{fix}"
@@ -234,6 +185,5 @@ fn no_name(segment: &str, what: &str) -> String {
 
 /// The index of a tuple field as Rust writes it.
 fn is_index(text: &str) -> bool {
-    text.parse::<u32>()
-        .is_ok_and(|index| index.to_string() == text)
+    text.parse::<u32>().is_ok_and(|index| index.to_string() == text)
 }

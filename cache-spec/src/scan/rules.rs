@@ -7,13 +7,7 @@ use crate::{Mistake, alphabet};
 use super::{Dialect, Kind, Part};
 
 /// Checks all parts of `text` from `start` on.
-pub(super) fn check(
-    text: &str,
-    start: usize,
-    dialect: Dialect,
-    parts: &[Part],
-    mistakes: &mut Vec<Mistake>,
-) {
+pub(super) fn check(text: &str, start: usize, dialect: Dialect, parts: &[Part], mistakes: &mut Vec<Mistake>) {
     if text[start..].trim().is_empty() {
         mistakes.clear();
         mistakes.push(empty(start..text.len(), dialect));
@@ -21,18 +15,12 @@ pub(super) fn check(
     }
     mistakes.extend(prefix(text, dialect, parts));
     mistakes.extend(parts.windows(2).filter_map(|pair| touching(text, pair)));
-    mistakes.extend(
-        parts
-            .windows(3)
-            .filter_map(|three| badly_separated(text, three)),
-    );
+    mistakes.extend(parts.windows(3).filter_map(|three| badly_separated(text, three)));
 }
 
 fn empty(range: Range<usize>, dialect: Dialect) -> Mistake {
     let name = dialect.name();
-    let message = format!(
-        "the {name} is empty; begin with a word that says what is cached, as in `user:<id>`"
-    );
+    let message = format!("the {name} is empty; begin with a word that says what is cached, as in `user:<id>`");
     Mistake::new(range, message)
 }
 
@@ -54,11 +42,7 @@ fn prefix(text: &str, dialect: Dialect, parts: &[Part]) -> Option<Mistake> {
     };
     let name = dialect.name();
     let written = &text[range.clone()];
-    let example = if let Kind::Any = first.kind {
-        "user:*"
-    } else {
-        "user:<id>"
-    };
+    let example = if let Kind::Any = first.kind { "user:*" } else { "user:<id>" };
     let message = format!(
         "`{written}` cannot come first; \
          a {name} begins with a word that says what is cached, as in `{example}`"
@@ -86,19 +70,7 @@ fn touching(text: &str, pair: &[Part]) -> Option<Mistake> {
 
 /// Between two parts that stand for any text is only what may occur in their values.
 fn badly_separated(text: &str, three: &[Part]) -> Option<Mistake> {
-    let [
-        left,
-        Part {
-            kind:
-                Kind::Literal {
-                    text: between,
-                    damaged: false,
-                },
-            range,
-        },
-        right,
-    ] = three
-    else {
+    let [left, Part { kind: Kind::Literal { text: between, damaged: false }, range }, right] = three else {
         return None;
     };
     if !(is_open(left) && is_open(right)) || between.contains(alphabet::is_separator) {

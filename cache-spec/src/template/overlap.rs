@@ -52,9 +52,7 @@ fn segments(pieces: &[Piece]) -> (Vec<Segment>, Vec<char>) {
 }
 
 fn last(segments: &mut [Segment]) -> &mut Segment {
-    segments
-        .last_mut()
-        .expect("there is a segment from the start")
+    segments.last_mut().expect("there is a segment from the start")
 }
 
 impl Segment {
@@ -67,10 +65,7 @@ impl Segment {
 
     fn open(&mut self) {
         if let Self::Fixed(before) = self {
-            *self = Self::Open {
-                before: std::mem::take(before),
-                after: String::new(),
-            };
+            *self = Self::Open { before: std::mem::take(before), after: String::new() };
         }
     }
 }
@@ -85,18 +80,10 @@ fn common_text(left: &Segment, right: &Segment) -> Option<String> {
             value.ends_with(after.as_str()).then(|| text.clone())
         }
         (
-            Segment::Open {
-                before: left_before,
-                after: left_after,
-            },
-            Segment::Open {
-                before: right_before,
-                after: right_after,
-            },
+            Segment::Open { before: left_before, after: left_after },
+            Segment::Open { before: right_before, after: right_after },
         ) => {
-            let before = longer(left_before, right_before, |long, short| {
-                long.starts_with(short)
-            })?;
+            let before = longer(left_before, right_before, |long, short| long.starts_with(short))?;
             let after = longer(left_after, right_after, |long, short| long.ends_with(short))?;
             Some(format!("{before}{after}"))
         }

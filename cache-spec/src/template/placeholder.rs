@@ -17,13 +17,7 @@ impl Placeholder {
     pub(crate) fn new(mut names: Vec<String>, hashed: bool, range: Range<usize>) -> Self {
         let path = names.join(".");
         let root = names.remove(0);
-        Self {
-            path,
-            root,
-            fields: names,
-            hashed,
-            range,
-        }
+        Self { path, root, fields: names, hashed, range }
     }
 
     /// The whole path, as in `order.id`. No name in it begins with `r#`.
@@ -64,13 +58,10 @@ impl Placeholder {
 
     /// Its index in `placeholders`, where it is added when it is new.
     pub(crate) fn index_in(self, placeholders: &mut Vec<Self>) -> usize {
-        placeholders
-            .iter()
-            .position(|known| *known == self)
-            .unwrap_or_else(|| {
-                placeholders.push(self);
-                placeholders.len() - 1
-            })
+        placeholders.iter().position(|known| *known == self).unwrap_or_else(|| {
+            placeholders.push(self);
+            placeholders.len() - 1
+        })
     }
 }
 

@@ -26,15 +26,9 @@ fn check_value(write: impl FnOnce(ValueWriter<'_>), text: &str) {
 #[test]
 fn plain_values() {
     check_value(|mut value| value.unsigned(42), "42");
-    check_value(
-        |mut value| value.unsigned(u128::MAX),
-        "340282366920938463463374607431768211455",
-    );
+    check_value(|mut value| value.unsigned(u128::MAX), "340282366920938463463374607431768211455");
     check_value(|mut value| value.signed(-7), "-7");
-    check_value(
-        |mut value| value.signed(i128::MIN),
-        "-170141183460469231731687303715884105728",
-    );
+    check_value(|mut value| value.signed(i128::MIN), "-170141183460469231731687303715884105728");
     check_value(|mut value| value.boolean(true), "true");
     check_value(|mut value| value.boolean(false), "false");
     check_value(|mut value| value.character('x'), "x");
@@ -46,14 +40,8 @@ fn plain_values() {
 fn nested_options_differ() {
     check_value(|mut value| value.none(), "!");
     check_value(|mut value| value.some(|mut value| value.none()), "!!");
-    check_value(
-        |mut value| value.some(|mut value| value.some(|mut value| value.none())),
-        "!!!",
-    );
-    check_value(
-        |mut value| value.some(|mut value| value.some(|mut value| value.text("!"))),
-        "%21",
-    );
+    check_value(|mut value| value.some(|mut value| value.some(|mut value| value.none())), "!!!");
+    check_value(|mut value| value.some(|mut value| value.some(|mut value| value.text("!"))), "%21");
     check_value(|mut value| value.some(|mut value| value.text("")), "");
 }
 
@@ -78,10 +66,7 @@ fn items_stand_in_brackets() {
 #[test]
 fn variants_are_named() {
     check_value(|mut value| value.variant("Open", |_| ()), "Open");
-    check_value(
-        |mut value| value.variant("Größe", |items| items.item().unsigned(1)),
-        "Gr%C3%B6%C3%9Fe(1)",
-    );
+    check_value(|mut value| value.variant("Größe", |items| items.item().unsigned(1)), "Gr%C3%B6%C3%9Fe(1)");
 }
 
 #[test]

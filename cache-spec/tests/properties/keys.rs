@@ -6,9 +6,7 @@ use cache_spec::template::Template;
 use cache_spec::value::{ValueWriter, encode};
 use proptest::prelude::*;
 
-use crate::world::{
-    Shape, Value, accepted_template, is_separator, key, parse, shape, small_values, template, value,
-};
+use crate::world::{Shape, Value, accepted_template, is_separator, key, parse, shape, small_values, template, value};
 
 /// Two argument tuples of the same types, often equal in part.
 fn two_calls(arguments: usize) -> impl Strategy<Value = Vec<(Value, Value)>> {
@@ -84,14 +82,8 @@ fn nesting_is_told_apart() {
     let option = |inner| Shape::Option(Box::new(inner));
     check_distinct(&small_values(&list(list(Shape::Text))));
     check_distinct(&small_values(&list(option(list(option(Shape::Text))))));
-    check_distinct(&small_values(&option(option(option(Shape::Tuple(
-        Vec::new(),
-    ))))));
-    let fields = vec![
-        vec![],
-        vec![Shape::Text],
-        vec![option(Shape::Text), list(Shape::Boolean)],
-    ];
+    check_distinct(&small_values(&option(option(option(Shape::Tuple(Vec::new()))))));
+    let fields = vec![vec![], vec![Shape::Text], vec![option(Shape::Text), list(Shape::Boolean)]];
     check_distinct(&small_values(&list(Shape::Enum(fields))));
 }
 
@@ -143,11 +135,7 @@ fn decode(text: &str) -> String {
 fn check_decodes(text: &str) {
     let mut out = String::new();
     encode(text, &mut out);
-    assert!(
-        decode(&out) == text,
-        "{} bytes are read back differently",
-        text.len()
-    );
+    assert!(decode(&out) == text, "{} bytes are read back differently", text.len());
 }
 
 #[test]
@@ -159,11 +147,7 @@ fn all_of_unicode_is_read_back() {
 fn a_megabyte_is_told_from_another() {
     let template = parse("k:<x>:<y>");
     let long = "é:".repeat(1 << 18) + &"a".repeat(1 << 18);
-    let texts = [
-        long.clone(),
-        long.clone() + "a",
-        long[..long.len() - 1].to_owned() + "b",
-    ];
+    let texts = [long.clone(), long.clone() + "a", long[..long.len() - 1].to_owned() + "b"];
     let keys = texts.each_ref().map(|text| {
         let mut out = String::new();
         ValueWriter::new(&mut out).some(|mut out| out.text(text));

@@ -22,11 +22,9 @@ fn keys(template: &Template, length: u32) -> HashSet<String> {
     let values = texts(length);
     let mut calls = vec![Vec::new()];
     for _ in template.placeholders() {
-        let longer = calls.iter().flat_map(|call: &Vec<String>| {
-            values
-                .iter()
-                .map(|value| [&call[..], slice::from_ref(value)].concat())
-        });
+        let longer = calls
+            .iter()
+            .flat_map(|call: &Vec<String>| values.iter().map(|value| [&call[..], slice::from_ref(value)].concat()));
         calls = longer.collect();
     }
     calls.iter().map(|call| key(template, call)).collect()
@@ -36,9 +34,9 @@ fn keys(template: &Template, length: u32) -> HashSet<String> {
 fn produces(pieces: &[Piece], text: &str) -> bool {
     match pieces {
         [] => text.is_empty(),
-        [Piece::Literal(literal), rest @ ..] => text
-            .strip_prefix(literal.as_str())
-            .is_some_and(|text| produces(rest, text)),
+        [Piece::Literal(literal), rest @ ..] => {
+            text.strip_prefix(literal.as_str()).is_some_and(|text| produces(rest, text))
+        }
         [Piece::Value(_), rest @ ..] => {
             let longest = text.find(is_separator).unwrap_or(text.len());
             (0..=longest).any(|end| produces(rest, &text[end..]))
@@ -85,24 +83,12 @@ proptest! {
 #[test]
 fn single_parts_agree_with_brute_force() {
     let sides = texts(2);
-    let open = sides.iter().flat_map(|before| {
-        sides
-            .iter()
-            .map(move |after| format!("k:{before}<x>{after}"))
-    });
+    let open = sides.iter().flat_map(|before| sides.iter().map(move |after| format!("k:{before}<x>{after}")));
     let fixed = texts(4).into_iter().map(|text| format!("k:{text}"));
-    let all: Vec<_> = open
-        .chain(fixed)
-        .map(|text| parse(&text))
-        .map(|one| (keys(&one, 4), one))
-        .collect();
+    let all: Vec<_> = open.chain(fixed).map(|text| parse(&text)).map(|one| (keys(&one, 4), one)).collect();
     for (one_keys, one) in &all {
         for (other_keys, other) in &all {
-            assert_eq!(
-                one.overlaps(other),
-                !one_keys.is_disjoint(other_keys),
-                "{one} and {other}"
-            );
+            assert_eq!(one.overlaps(other), !one_keys.is_disjoint(other_keys), "{one} and {other}");
             check_witness(one, other);
         }
     }

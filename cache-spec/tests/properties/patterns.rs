@@ -11,13 +11,8 @@ use crate::world::{accepted_template, group, is_separator, key, template};
 /// A template and a pattern that must fit it: its own text with other names, an inner part and the
 /// end perhaps replaced by `*`.
 fn fitting() -> impl Strategy<Value = (Template, Pattern)> {
-    (
-        template(),
-        any::<proptest::sample::Index>(),
-        any::<proptest::sample::Index>(),
-        0..4_u8,
-    )
-        .prop_map(|(template, part, cut, stars)| {
+    (template(), any::<proptest::sample::Index>(), any::<proptest::sample::Index>(), 0..4_u8).prop_map(
+        |(template, part, cut, stars)| {
             let written = renamed(&template);
             let mut parts = split(&written);
             if stars & 1 != 0 {
@@ -34,16 +29,11 @@ fn fitting() -> impl Strategy<Value = (Template, Pattern)> {
                     parts[cut] = (String::from("*"), String::new());
                 }
             }
-            let text: String = parts
-                .into_iter()
-                .map(|(part, separator)| part + &separator)
-                .collect();
+            let text: String = parts.into_iter().map(|(part, separator)| part + &separator).collect();
             let pattern = Pattern::parse(&text);
-            (
-                template,
-                pattern.unwrap_or_else(|mistakes| panic!("{text:?}: {mistakes:?}")),
-            )
-        })
+            (template, pattern.unwrap_or_else(|mistakes| panic!("{text:?}: {mistakes:?}")))
+        },
+    )
 }
 
 /// The template as a pattern: no `self`, and no name twice for different paths.

@@ -79,19 +79,10 @@ fn text() -> impl Strategy<Value = String> {
 #[track_caller]
 fn check_mistakes(text: &str, mistakes: &[Mistake]) {
     assert!(!mistakes.is_empty());
-    assert!(
-        mistakes.is_sorted_by_key(|mistake| mistake.range.start),
-        "{mistakes:?}"
-    );
+    assert!(mistakes.is_sorted_by_key(|mistake| mistake.range.start), "{mistakes:?}");
     for Mistake { range, message } in mistakes {
-        assert!(
-            text.get(range.clone()).is_some(),
-            "{range:?} is no part of {text:?}"
-        );
-        assert!(
-            !message.ends_with(['.', ' ']) && message.len() > 10,
-            "{message}"
-        );
+        assert!(text.get(range.clone()).is_some(), "{range:?} is no part of {text:?}");
+        assert!(!message.ends_with(['.', ' ']) && message.len() > 10, "{message}");
         assert!(!message.contains(char::is_control), "{message:?}");
         assert!(!message.starts_with(char::is_uppercase), "{message}");
     }

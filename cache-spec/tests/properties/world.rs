@@ -10,59 +10,33 @@ use proptest::sample::select;
 /// Any template: every character of the alphabet, paths, digests, repeated placeholders.
 pub(crate) fn template() -> impl Strategy<Value = Template> {
     let placeholder = "<(id|x|self\\.[a-c]|(a|b)(\\.[a-c]|\\.[0-3]){0,2})(:hash)?>";
-    let part = (
-        "[A-Za-z0-9_.~-]{0,2}([:/=@|+]|<<)[A-Za-z0-9_.~:/-]{0,3}",
-        placeholder,
-    )
+    let part = ("[A-Za-z0-9_.~-]{0,2}([:/=@|+]|<<)[A-Za-z0-9_.~:/-]{0,3}", placeholder)
         .prop_map(|(literal, placeholder)| literal + &placeholder);
-    (
-        "[a-z][A-Z0-9_.~:-]{0,3}",
-        proptest::option::of(placeholder),
-        vec(part, 0..5),
-        "(:[a-z]*)?",
-    )
-        .prop_map(|(word, first, parts, end)| {
-            parse(&(word + &first.unwrap_or_default() + &parts.concat() + &end))
-        })
+    ("[a-z][A-Z0-9_.~:-]{0,3}", proptest::option::of(placeholder), vec(part, 0..5), "(:[a-z]*)?")
+        .prop_map(|(word, first, parts, end)| parse(&(word + &first.unwrap_or_default() + &parts.concat() + &end)))
 }
 
 /// Templates that are likely to overlap: short, over few characters, no placeholder twice.
 pub(crate) fn small_template() -> impl Strategy<Value = Template> {
     let part = |name: char| {
         ("[ab]{0,2}", any::<bool>(), "[ab]{0,2}").prop_map(move |(before, open, after)| {
-            let value = if open {
-                format!("<{name}>")
-            } else {
-                String::new()
-            };
+            let value = if open { format!("<{name}>") } else { String::new() };
             before + &value + &after
         })
     };
     let separator = || select(vec![":", "/", ""]);
-    (part('x'), separator(), part('y'), separator(), part('z')).prop_map(
-        |(x, first, y, second, z)| {
-            // Without a separator, only one part may have a placeholder.
-            let y = if first.is_empty() {
-                y.replace("<y>", "a")
-            } else {
-                y
-            };
-            let z = if second.is_empty() {
-                z.replace("<z>", "b")
-            } else {
-                z
-            };
-            parse(&format!("a{x}{first}{y}{second}{z}"))
-        },
-    )
+    (part('x'), separator(), part('y'), separator(), part('z')).prop_map(|(x, first, y, second, z)| {
+        // Without a separator, only one part may have a placeholder.
+        let y = if first.is_empty() { y.replace("<y>", "a") } else { y };
+        let z = if second.is_empty() { z.replace("<z>", "b") } else { z };
+        parse(&format!("a{x}{first}{y}{second}{z}"))
+    })
 }
 
 /// Whatever the parser accepts of texts that put placeholders next to all kinds of things.
 pub(crate) fn accepted_template() -> impl Strategy<Value = Template> {
     let words = select(vec!["<a>", "<b>", "<c>", "-", "x", "9.", ":", "/", "<<"]);
-    vec(words, 0..6).prop_filter_map("a mistake", |words| {
-        Template::parse(&("k".to_owned() + &words.concat())).ok()
-    })
+    vec(words, 0..6).prop_filter_map("a mistake", |words| Template::parse(&("k".to_owned() + &words.concat())).ok())
 }
 
 #[track_caller]
@@ -180,31 +154,21 @@ pub(crate) fn value(shape: &Shape) -> BoxedStrategy<Value> {
     let all = |shapes: &[Shape]| shapes.iter().map(value).collect::<Vec<_>>();
     match shape {
         Shape::Text => text().prop_map(Value::Text).boxed(),
-        Shape::Character => prop_oneof![any::<char>(), select(vec!['!', ',', 'a', '%'])]
-            .prop_map(Value::Character)
-            .boxed(),
+        Shape::Character => {
+            prop_oneof![any::<char>(), select(vec!['!', ',', 'a', '%'])].prop_map(Value::Character).boxed()
+        }
         Shape::Boolean => any::<bool>().prop_map(Value::Boolean).boxed(),
-        Shape::Signed => prop_oneof![-1..=1_i128, any::<i128>()]
-            .prop_map(Value::Signed)
-            .boxed(),
-        Shape::Unsigned => prop_oneof![0..=2_u128, any::<u128>()]
-            .prop_map(Value::Unsigned)
-            .boxed(),
-        Shape::Option(inner) => proptest::option::of(value(inner))
-            .prop_map(|inner| Value::Option(inner.map(Box::new)))
-            .boxed(),
+        Shape::Signed => prop_oneof![-1..=1_i128, any::<i128>()].prop_map(Value::Signed).boxed(),
+        Shape::Unsigned => prop_oneof![0..=2_u128, any::<u128>()].prop_map(Value::Unsigned).boxed(),
+        Shape::Option(inner) => {
+            proptest::option::of(value(inner)).prop_map(|inner| Value::Option(inner.map(Box::new))).boxed()
+        }
         Shape::Tuple(items) => all(items).prop_map(Value::Items).boxed(),
         Shape::List(item) => vec(value(item), 0..3).prop_map(Value::Items).boxed(),
         Shape::Enum(variants) => {
-            let variants: Vec<_> = variants
-                .iter()
-                .map(|fields| all(fields))
-                .enumerate()
-                .collect();
+            let variants: Vec<_> = variants.iter().map(|fields| all(fields)).enumerate().collect();
             select(variants)
-                .prop_flat_map(|(index, fields)| {
-                    fields.prop_map(move |fields| Value::Variant(index, fields))
-                })
+                .prop_flat_map(|(index, fields)| fields.prop_map(move |fields| Value::Variant(index, fields)))
                 .boxed()
         }
     }
@@ -213,22 +177,15 @@ pub(crate) fn value(shape: &Shape) -> BoxedStrategy<Value> {
 /// Every value of `shape` that is made of a few short texts and at most two items, up to a limit.
 pub(crate) fn small_values(shape: &Shape) -> Vec<Value> {
     let items = |shapes: &[Shape]| {
-        shapes
-            .iter()
-            .map(small_values)
-            .fold(vec![Vec::new()], |before, next| product(&before, &next))
+        shapes.iter().map(small_values).fold(vec![Vec::new()], |before, next| product(&before, &next))
     };
     let mut values = match shape {
-        Shape::Text | Shape::Character => ["", "a", "!", ","]
-            .map(|text| Value::Text(text.to_owned()))
-            .to_vec(),
+        Shape::Text | Shape::Character => ["", "a", "!", ","].map(|text| Value::Text(text.to_owned())).to_vec(),
         Shape::Boolean => vec![Value::Boolean(false), Value::Boolean(true)],
         Shape::Signed => vec![Value::Signed(-1), Value::Signed(1)],
         Shape::Unsigned => vec![Value::Unsigned(1), Value::Unsigned(11)],
         Shape::Option(inner) => {
-            let some = small_values(inner)
-                .into_iter()
-                .map(|value| Value::Option(Some(Box::new(value))));
+            let some = small_values(inner).into_iter().map(|value| Value::Option(Some(Box::new(value))));
             some.chain([Value::Option(None)]).collect()
         }
         Shape::Tuple(shapes) => items(shapes).into_iter().map(Value::Items).collect(),
@@ -236,20 +193,11 @@ pub(crate) fn small_values(shape: &Shape) -> Vec<Value> {
             let one = small_values(item);
             let ones = product(&[Vec::new()], &one);
             let twos = product(&ones, &one);
-            [vec![Vec::new()], ones, twos]
-                .concat()
-                .into_iter()
-                .map(Value::Items)
-                .collect()
+            [vec![Vec::new()], ones, twos].concat().into_iter().map(Value::Items).collect()
         }
         Shape::Enum(variants) => {
             let fields = variants.iter().map(|fields| items(fields)).enumerate();
-            fields
-                .flat_map(|(index, all)| {
-                    all.into_iter()
-                        .map(move |fields| Value::Variant(index, fields))
-                })
-                .collect()
+            fields.flat_map(|(index, all)| all.into_iter().map(move |fields| Value::Variant(index, fields))).collect()
         }
     };
     values.truncate(300);
@@ -257,13 +205,8 @@ pub(crate) fn small_values(shape: &Shape) -> Vec<Value> {
 }
 
 fn product(before: &[Vec<Value>], next: &[Value]) -> Vec<Vec<Value>> {
-    let pairs = before
-        .iter()
-        .flat_map(|before| next.iter().map(move |value| (before, value)));
-    pairs
-        .take(300)
-        .map(|(before, value)| [&before[..], std::slice::from_ref(value)].concat())
-        .collect()
+    let pairs = before.iter().flat_map(|before| next.iter().map(move |value| (before, value)));
+    pairs.take(300).map(|(before, value)| [&before[..], std::slice::from_ref(value)].concat()).collect()
 }
 
 impl Value {

@@ -1,0 +1,102 @@
+//! What a hit of the in-process tier costs, ours beside the peers': `cargo xtask bench l1`.
+//!
+//! [`workload`] is what is read, [`contender`] the loop that all run in, [`contenders`] who takes
+//! part; [`hits`], [`allocator`], [`memory`], [`future_size`], [`stampede`] and [`build_time`] are
+//! one measurement each, [`report`] puts them into a table.
+
+mod allocator;
+mod build_time;
+mod contender;
+mod contenders;
+mod future_size;
+mod hits;
+mod machine;
+mod memory;
+mod report;
+mod stampede;
+mod table;
+mod workload;
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use contender::MODES;
+use hits::Extent;
+use workload::Reads;
+
+const QUICK: Extent = Extent {
+    repetitions: 5,
+    turn: Duration::from_millis(10),
+    builds: 0,
+};
+const FULL: Extent = Extent {
+    repetitions: 21,
+    turn: Duration::from_millis(40),
+    builds: 3,
+};
+
+/// What the columns mean, for whoever reads the file.
+const LEGEND: &str = include_str!("legend.md");
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["l1"] => l1(FULL, "cargo xtask bench l1"),
+        ["l1", "--quick"] => l1(QUICK, "cargo xtask bench l1 --quick"),
+        ["profile", contender, millions] => return profile(contender, millions),
+        _ => {
+            eprintln!("usage: cache-benches l1 [--quick] | profile CONTENDER MILLIONS");
+            return ExitCode::from(2);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Hits of one contender alone, in one task, for a profiler.
+fn profile(contender: &str, millions: &str) -> ExitCode {
+    let peers = contenders::all();
+    let found = peers.iter().find(|peer| peer.name.contains(contender));
+    let Some(hits) = found.and_then(|peer| peer.shared.as_ref()) else {
+        let names: Vec<_> = peers.iter().map(|peer| peer.name).collect();
+        eprintln!(
+            "no contender with `Arc` outputs is called `{contender}`: {}",
+            names.join(", ")
+        );
+        return ExitCode::from(2);
+    };
+    let Ok(millions) = millions.parse::<usize>() else {
+        eprintln!("`{millions}` is no number of millions");
+        return ExitCode::from(2);
+    };
+    let reads = Arc::new(Reads::new());
+    hits.warm();
+    let one_million = || hits.time(&reads, MODES[0], 1_000_000).as_secs_f64() * 1e3;
+    let times: Vec<f64> = (0..millions).map(|_| one_million()).collect();
+    println!(
+        "{millions} million hits, {:.1} ns each (median of a million)",
+        hits::median(&times)
+    );
+    ExitCode::SUCCESS
+}
+
+fn l1(extent: Extent, command: &str) {
+    let facts = machine::facts(command);
+    let table = report::measure(&contenders::all(), extent);
+    println!("\n{table}");
+    let build_times = match extent.builds {
+        0 => "Build times are measured without `--quick`.\n".to_owned(),
+        builds => build_time::measure(builds).to_string(),
+    };
+    println!("\n{build_times}");
+    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md");
+    let text =
+        format!("# Hits of the in-process tier\n\n{facts}\n{table}\n{LEGEND}\n{build_times}");
+    match fs::write(&results, text) {
+        Ok(()) => println!("written to {}", results.display()),
+        Err(error) => eprintln!("cannot write {}: {error}", results.display()),
+    }
+}

@@ -1,0 +1,95 @@
+//! Which names a piece of code mentions, told from its tokens alone.
+
+use proc_macro2::{Delimiter, Ident, Spacing, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::ext::IdentExt;
+
+/// Whether `name` occurs anywhere in the code.
+pub(crate) fn mentions(code: &impl ToTokens, name: &str) -> bool {
+    any_token(code.to_token_stream(), &|token| is_word(token, name))
+}
+
+/// Whether the code holds a borrow: `&` or a lifetime, other than `'static`.
+pub(crate) fn borrows(code: &impl ToTokens) -> bool {
+    let tokens: Vec<TokenTree> = code.to_token_stream().into_iter().collect();
+    tokens.iter().enumerate().any(|(at, token)| match token {
+        TokenTree::Punct(mark) if mark.as_char() == '&' => !is_static(&tokens[at + 1..]),
+        TokenTree::Punct(mark) if mark.as_char() == '\'' => !is_static(&tokens[at..]),
+        TokenTree::Group(group) => borrows(&group.stream()),
+        TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
+}
+
+/// Whether the code says `Self` for itself, outside items of its own such as a nested `impl`.
+pub(crate) fn says_self_type(code: &impl ToTokens) -> bool {
+    let mut item = false;
+    for token in code.to_token_stream() {
+        match &token {
+            TokenTree::Ident(word) if opens_item(word) => item = true,
+            TokenTree::Ident(word) if word == "Self" && !item => return true,
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace && item => {
+                item = false;
+            }
+            TokenTree::Group(group) if !item && says_self_type(&group.stream()) => return true,
+            TokenTree::Punct(mark) if mark.as_char() == ';' => item = false,
+            TokenTree::Ident(_) | TokenTree::Group(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+        }
+    }
+    false
+}
+
+/// Whether an expression uses the variable `name`, also inside a format string.
+pub(crate) fn uses_variable(code: &impl ToTokens, name: &str) -> bool {
+    uses(&code.to_token_stream().into_iter().collect::<Vec<_>>(), name)
+}
+
+fn uses(tokens: &[TokenTree], name: &str) -> bool {
+    tokens.iter().enumerate().any(|(at, token)| match token {
+        TokenTree::Ident(_) => is_word(token, name) && stands_alone(tokens, at),
+        TokenTree::Group(group) => uses(&group.stream().into_iter().collect::<Vec<_>>(), name),
+        TokenTree::Literal(text) => captures(&text.to_string(), name),
+        TokenTree::Punct(_) => false,
+    })
+}
+
+/// Not a field or method (`.name`), not part of a path, not the name of a field (`name: value`).
+fn stands_alone(tokens: &[TokenTree], at: usize) -> bool {
+    let mark =
+        |at: usize, character| matches!(tokens.get(at), Some(TokenTree::Punct(mark)) if mark.as_char() == character);
+    let before = at.checked_sub(1);
+    let range = at >= 2 && mark(at - 2, '.');
+    let member = before.is_some_and(|before| mark(before, '.')) && !range;
+    let in_path = before.is_some_and(|before| mark(before, ':') && joint(tokens, before));
+    !member && !in_path && !mark(at + 1, ':')
+}
+
+/// Whether the mark at `at` is the second half of `::`.
+fn joint(tokens: &[TokenTree], at: usize) -> bool {
+    let first = at.checked_sub(1).and_then(|before| tokens.get(before));
+    matches!(first, Some(TokenTree::Punct(mark)) if mark.as_char() == ':' && mark.spacing() == Spacing::Joint)
+}
+
+/// `"{name}"` and `"{name:?}"`.
+fn captures(text: &str, name: &str) -> bool {
+    let mut rest = text.split('{').skip(1);
+    rest.any(|part| part.strip_prefix(name).is_some_and(|after| after.starts_with(['}', ':'])))
+}
+
+fn any_token(tokens: TokenStream, holds: &impl Fn(&TokenTree) -> bool) -> bool {
+    tokens.into_iter().any(|token| match &token {
+        TokenTree::Group(group) => any_token(group.stream(), holds),
+        TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => holds(&token),
+    })
+}
+
+fn is_word(token: &TokenTree, name: &str) -> bool {
+    matches!(token, TokenTree::Ident(word) if word.unraw() == name)
+}
+
+fn is_static(tokens: &[TokenTree]) -> bool {
+    matches!(tokens, [TokenTree::Punct(mark), TokenTree::Ident(word), ..] if mark.as_char() == '\'' && word == "static")
+}
+
+fn opens_item(word: &Ident) -> bool {
+    ["impl", "trait", "struct", "enum", "union"].iter().any(|opener| word == opener)
+}

@@ -1,0 +1,57 @@
+//! `cargo xtask test`: what CI runs, in the order in which a mistake shows soonest.
+
+use crate::failure::Failure;
+use crate::run::{Invocation, Steps};
+use crate::{prerequisites, tidy};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Quick,
+    Full,
+}
+
+pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+    plan(extent(arguments)?).run()
+}
+
+fn extent(arguments: &[String]) -> Result<Extent, Failure> {
+    let mut extent = Extent::Full;
+    for argument in arguments {
+        match argument.as_str() {
+            "--quick" => extent = Extent::Quick,
+            other => return Err(Failure::unknown_argument("test", other)),
+        }
+    }
+    Ok(extent)
+}
+
+fn plan(extent: Extent) -> Steps {
+    let mut steps = Steps::default();
+    steps.add("what the checks need", prerequisites::ensure);
+    steps.add("formatting", || Invocation::cargo(&["fmt", "--all", "--check"]).run());
+    steps.add("tidy: layers, sizes, leftovers, reasons", || tidy::run(&[]));
+    steps.add("clippy, every target and feature", clippy_everything);
+    if extent == Extent::Full {
+        steps.add("clippy, the runtime without its default features", clippy_bare_runtime);
+        steps.add("documentation", documentation);
+    }
+    // Last, so that the closing lines of `cargo test` stay at the end of a log.
+    steps.add("tests: unit, integration, UI, examples, documentation", || {
+        Invocation::cargo(&["test", "--workspace", "--all-features"]).run()
+    });
+    steps
+}
+
+fn clippy_everything() -> Result<(), Failure> {
+    let everything = ["clippy", "--workspace", "--all-targets", "--all-features"];
+    Invocation::cargo(&[&everything[..], &["--", "-D", "warnings"]].concat()).run()
+}
+
+fn clippy_bare_runtime() -> Result<(), Failure> {
+    let bare = ["clippy", "--package", "cache-runtime", "--no-default-features"];
+    Invocation::cargo(&[&bare[..], &["--", "-D", "warnings"]].concat()).run()
+}
+
+fn documentation() -> Result<(), Failure> {
+    Invocation::cargo(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings").run()
+}
