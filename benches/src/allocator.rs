@@ -2,10 +2,7 @@
 //!
 //! Counting is off unless a [`Counter`] runs, and then costs one relaxed load of a value that nobody
 //! writes, so that one program can measure times and counts.
-#![expect(
-    unsafe_code,
-    reason = "`GlobalAlloc` is an unsafe trait; there is no safe way to count"
-)]
+#![expect(unsafe_code, reason = "`GlobalAlloc` is an unsafe trait; there is no safe way to count")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -39,18 +36,12 @@ impl Counter {
     /// Begins to count what all threads ask of the heap.
     pub(crate) fn start() -> Self {
         assert!(!COUNTING.swap(true, Relaxed), "somebody else is counting");
-        Self {
-            calls_before: CALLS.load(Relaxed),
-            bytes_before: BYTES.load(Relaxed),
-        }
+        Self { calls_before: CALLS.load(Relaxed), bytes_before: BYTES.load(Relaxed) }
     }
 
     pub(crate) fn stop(self) -> Count {
         COUNTING.store(false, Relaxed);
-        Count {
-            allocations: CALLS.load(Relaxed) - self.calls_before,
-            bytes: BYTES.load(Relaxed) - self.bytes_before,
-        }
+        Count { allocations: CALLS.load(Relaxed) - self.calls_before, bytes: BYTES.load(Relaxed) - self.bytes_before }
     }
 }
 

@@ -23,12 +23,7 @@ struct Variant {
 }
 
 const VARIANTS: &[Variant] = &[
-    Variant {
-        name: "no macro",
-        package: "no-macro",
-        dependency: "",
-        attribute: "",
-    },
+    Variant { name: "no macro", package: "no-macro", dependency: "", attribute: "" },
     Variant {
         name: "cache-runtime `#[cached]` (ours)",
         package: "with-cache-runtime",
@@ -50,11 +45,7 @@ const VARIANTS: &[Variant] = &[
 ];
 
 /// What cargo is asked to do, and for which profile.
-const BUILDS: &[(&str, &[&str])] = &[
-    ("check", &["check"]),
-    ("dev", &["build"]),
-    ("release", &["build", "--release"]),
-];
+const BUILDS: &[(&str, &[&str])] = &[("check", &["check"]), ("dev", &["build"]), ("release", &["build", "--release"])];
 
 /// How long one build took.
 #[derive(Clone, Copy)]
@@ -77,10 +68,7 @@ pub(crate) fn measure(repetitions: usize) -> Table {
     }
     let mut table = Table::new(&head);
     for (index, variant) in VARIANTS.iter().enumerate() {
-        let mut cells = vec![
-            variant.name.to_owned(),
-            variant.attribute.replace("NUMBER", "7"),
-        ];
+        let mut cells = vec![variant.name.to_owned(), variant.attribute.replace("NUMBER", "7")];
         cells.extend(columns.iter().map(|times| cell(&times[index])));
         table.row(cells);
     }
@@ -92,11 +80,7 @@ fn cell(times: &[Took]) -> String {
         return "does not build".to_owned();
     }
     let middle = |part: fn(&Took) -> f64| median(&times.iter().map(part).collect::<Vec<_>>());
-    format!(
-        "{:.2} s ({:.2} s)",
-        middle(|took| took.wall),
-        middle(|took| took.processor)
-    )
+    format!("{:.2} s ({:.2} s)", middle(|took| took.wall), middle(|took| took.processor))
 }
 
 /// For each variant, the times of each repetition.
@@ -117,21 +101,13 @@ fn times(folder: &Path, arguments: &[&str], repetitions: usize) -> Vec<Vec<Took>
 fn build(folder: &Path, variant: &Variant, arguments: &[&str]) -> Option<Took> {
     write_source(folder, variant);
     let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
-    command
-        .args(arguments)
-        .args(["--quiet", "--package", variant.package]);
+    command.args(arguments).args(["--quiet", "--package", variant.package]);
     // Without incremental compilation: the same work each time, as in CI.
-    command
-        .current_dir(folder)
-        .env("CARGO_INCREMENTAL", "0")
-        .env_remove("CARGO_TARGET_DIR");
+    command.current_dir(folder).env("CARGO_INCREMENTAL", "0").env_remove("CARGO_TARGET_DIR");
     let (begun, processor_before) = (Instant::now(), processor_seconds());
     let status = command.status().expect("cargo can be started");
     let wall = begun.elapsed().as_secs_f64();
-    status.success().then(|| Took {
-        wall,
-        processor: processor_seconds() - processor_before,
-    })
+    status.success().then(|| Took { wall, processor: processor_seconds() - processor_before })
 }
 
 /// The processor time of our children that ended, and of theirs, as Linux counts it: fields 16 and
@@ -147,17 +123,12 @@ fn processor_seconds() -> f64 {
 
 fn write_workspace(folder: &Path) {
     let packages: Vec<_> = VARIANTS.iter().map(|variant| variant.package).collect();
-    write(
-        &folder.join("Cargo.toml"),
-        &format!("[workspace]\nresolver = \"3\"\nmembers = {packages:?}\n"),
-    );
+    write(&folder.join("Cargo.toml"), &format!("[workspace]\nresolver = \"3\"\nmembers = {packages:?}\n"));
     // The same versions as in the other table.
     write(&folder.join("Cargo.lock"), include_str!("../Cargo.lock"));
     for variant in VARIANTS {
         let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cache-runtime");
-        let dependency = variant
-            .dependency
-            .replace("RUNTIME", &runtime.display().to_string());
+        let dependency = variant.dependency.replace("RUNTIME", &runtime.display().to_string());
         write(
             &folder.join(variant.package).join("Cargo.toml"),
             &format!(

@@ -42,21 +42,9 @@ pub(crate) struct Mode {
 }
 
 pub(crate) const MODES: [Mode; 3] = [
-    Mode {
-        name: "1 task",
-        tasks: 1,
-        threads: 1,
-    },
-    Mode {
-        name: "2 tasks, 2 threads",
-        tasks: 2,
-        threads: 2,
-    },
-    Mode {
-        name: "64 tasks, 2 threads",
-        tasks: 64,
-        threads: 2,
-    },
+    Mode { name: "1 task", tasks: 1, threads: 1 },
+    Mode { name: "2 tasks, 2 threads", tasks: 2, threads: 2 },
+    Mode { name: "64 tasks, 2 threads", tasks: 64, threads: 2 },
 ];
 
 /// Reads between two yields of a task: rarely, as in a service whose tasks also do other work.
@@ -111,20 +99,13 @@ impl<C: Contender> Hits for Measured<C> {
 }
 
 impl<C: Contender> Measured<C> {
-    fn time_tasks(
-        &self,
-        runtime: &Runtime,
-        reads: &Arc<Reads>,
-        mode: Mode,
-        count: usize,
-    ) -> Duration {
+    fn time_tasks(&self, runtime: &Runtime, reads: &Arc<Reads>, mode: Mode, count: usize) -> Duration {
         // With one task per thread, each waits for the other, so that both run at once.
         let start = (mode.tasks == mode.threads).then(|| Arc::new(Barrier::new(mode.tasks)));
         let begun = Instant::now();
         let tasks: Vec<_> = (0..mode.tasks)
             .map(|task| {
-                let (contender, reads, start) =
-                    (Arc::clone(&self.0), Arc::clone(reads), start.clone());
+                let (contender, reads, start) = (Arc::clone(&self.0), Arc::clone(reads), start.clone());
                 runtime.spawn(async move {
                     if let Some(start) = start {
                         start.wait();
@@ -135,9 +116,7 @@ impl<C: Contender> Measured<C> {
                 })
             })
             .collect();
-        let times = tasks
-            .into_iter()
-            .map(|task| runtime.block_on(task).expect("no task panics"));
+        let times = tasks.into_iter().map(|task| runtime.block_on(task).expect("no task panics"));
         let (begins, ends): (Vec<_>, Vec<_>) = times.unzip();
         let first = begins.into_iter().min().unwrap_or(begun);
         ends.into_iter().max().unwrap_or(first) - first
@@ -164,8 +143,5 @@ pub(crate) fn runtime(threads: usize) -> Runtime {
     if threads > 1 {
         builder.worker_threads(threads);
     }
-    builder
-        .enable_time()
-        .build()
-        .expect("a runtime can be built")
+    builder.enable_time().build().expect("a runtime can be built")
 }

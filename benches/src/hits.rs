@@ -21,19 +21,13 @@ pub(crate) struct Extent {
 pub(crate) struct Times(pub(crate) [Vec<f64>; MODES.len()]);
 
 /// Measures all contenders in turns. `report` hears about each repetition.
-pub(crate) fn measure(
-    contenders: &[&dyn Hits],
-    extent: Extent,
-    mut report: impl FnMut(usize),
-) -> Vec<Times> {
+pub(crate) fn measure(contenders: &[&dyn Hits], extent: Extent, mut report: impl FnMut(usize)) -> Vec<Times> {
     let reads = Arc::new(Reads::new());
     for contender in contenders {
         contender.warm();
     }
-    let counts: Vec<usize> = contenders
-        .iter()
-        .map(|contender| hits_per_turn(*contender, &reads, extent.turn))
-        .collect();
+    let counts: Vec<usize> =
+        contenders.iter().map(|contender| hits_per_turn(*contender, &reads, extent.turn)).collect();
     let loads = workload::loads();
     let mut times = vec![Times::default(); contenders.len()];
     for repetition in 0..extent.repetitions {
@@ -47,11 +41,7 @@ pub(crate) fn measure(
             }
         }
     }
-    assert_eq!(
-        workload::loads(),
-        loads,
-        "a read was no hit, so these are no times of hits"
-    );
+    assert_eq!(workload::loads(), loads, "a read was no hit, so these are no times of hits");
     times
 }
 
@@ -93,11 +83,7 @@ pub(crate) fn median(values: &[f64]) -> f64 {
 /// The median of the ratios within each repetition: what the machine does to both, it does to
 /// neither of these.
 pub(crate) fn ratio(times: &[f64], base: &[f64]) -> f64 {
-    let ratios: Vec<f64> = times
-        .iter()
-        .zip(base)
-        .map(|(time, base)| time / base)
-        .collect();
+    let ratios: Vec<f64> = times.iter().zip(base).map(|(time, base)| time / base).collect();
     median(&ratios)
 }
 
@@ -107,10 +93,7 @@ mod tests {
 
     #[track_caller]
     fn check(found: f64, expected: f64) {
-        assert!(
-            (found - expected).abs() < 1e-9,
-            "{found} instead of {expected}"
-        );
+        assert!((found - expected).abs() < 1e-9, "{found} instead of {expected}");
     }
 
     #[test]

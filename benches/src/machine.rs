@@ -4,25 +4,14 @@ use std::fs;
 use std::process::Command;
 
 /// Packages whose versions belong to a result.
-const PACKAGES: &[&str] = &[
-    "cached",
-    "foyer",
-    "hitbox-fn",
-    "hitbox-moka",
-    "moka",
-    "quick_cache",
-    "tokio",
-];
+const PACKAGES: &[&str] = &["cached", "foyer", "hitbox-fn", "hitbox-moka", "moka", "quick_cache", "tokio"];
 
 /// A list of facts, in Markdown.
 pub(crate) fn facts(command: &str) -> String {
     let facts = [
         ("command", format!("`{command}`")),
         ("date", output("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
-        (
-            "commit",
-            output("git", &["describe", "--always", "--dirty"]),
-        ),
+        ("commit", output("git", &["describe", "--always", "--dirty"])),
         ("machine", machine()),
         ("load average at the start", load_average()),
         ("compiler", output("rustc", &["--version"])),
@@ -38,31 +27,18 @@ fn machine() -> String {
     let model = information
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
-        .map_or_else(
-            || std::env::consts::ARCH.to_owned(),
-            |(_, model)| model.trim().to_owned(),
-        );
-    format!(
-        "{cores} cores, {model}, {} {}",
-        std::env::consts::OS,
-        output("uname", &["-r"])
-    )
+        .map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, model)| model.trim().to_owned());
+    format!("{cores} cores, {model}, {} {}", std::env::consts::OS, output("uname", &["-r"]))
 }
 
 fn load_average() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split_whitespace()
-        .next()
-        .unwrap_or("unknown")
-        .to_owned()
+    text.split_whitespace().next().unwrap_or("unknown").to_owned()
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
-    output.map_or_else(
-        |_| "unknown".to_owned(),
-        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-    )
+    output.map_or_else(|_| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn versions(lock: &str) -> String {

@@ -27,16 +27,8 @@ use contender::MODES;
 use hits::Extent;
 use workload::Reads;
 
-const QUICK: Extent = Extent {
-    repetitions: 5,
-    turn: Duration::from_millis(10),
-    builds: 0,
-};
-const FULL: Extent = Extent {
-    repetitions: 21,
-    turn: Duration::from_millis(40),
-    builds: 3,
-};
+const QUICK: Extent = Extent { repetitions: 5, turn: Duration::from_millis(10), builds: 0 };
+const FULL: Extent = Extent { repetitions: 21, turn: Duration::from_millis(40), builds: 3 };
 
 /// What the columns mean, for whoever reads the file.
 const LEGEND: &str = include_str!("legend.md");
@@ -62,10 +54,7 @@ fn profile(contender: &str, millions: &str) -> ExitCode {
     let found = peers.iter().find(|peer| peer.name.contains(contender));
     let Some(hits) = found.and_then(|peer| peer.shared.as_ref()) else {
         let names: Vec<_> = peers.iter().map(|peer| peer.name).collect();
-        eprintln!(
-            "no contender with `Arc` outputs is called `{contender}`: {}",
-            names.join(", ")
-        );
+        eprintln!("no contender with `Arc` outputs is called `{contender}`: {}", names.join(", "));
         return ExitCode::from(2);
     };
     let Ok(millions) = millions.parse::<usize>() else {
@@ -76,10 +65,7 @@ fn profile(contender: &str, millions: &str) -> ExitCode {
     hits.warm();
     let one_million = || hits.time(&reads, MODES[0], 1_000_000).as_secs_f64() * 1e3;
     let times: Vec<f64> = (0..millions).map(|_| one_million()).collect();
-    println!(
-        "{millions} million hits, {:.1} ns each (median of a million)",
-        hits::median(&times)
-    );
+    println!("{millions} million hits, {:.1} ns each (median of a million)", hits::median(&times));
     ExitCode::SUCCESS
 }
 
@@ -93,8 +79,7 @@ fn l1(extent: Extent, command: &str) {
     };
     println!("\n{build_times}");
     let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md");
-    let text =
-        format!("# Hits of the in-process tier\n\n{facts}\n{table}\n{LEGEND}\n{build_times}");
+    let text = format!("# Hits of the in-process tier\n\n{facts}\n{table}\n{LEGEND}\n{build_times}");
     match fs::write(&results, text) {
         Ok(()) => println!("written to {}", results.display()),
         Err(error) => eprintln!("cannot write {}: {error}", results.display()),

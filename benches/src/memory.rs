@@ -35,10 +35,7 @@ pub(crate) fn of<C: Contender>(make: impl Future<Output = C>) -> Memory {
         // The newest first: what is loaded again then pushes out only what was already counted.
         call(&contender, (0..LARGE).rev()).await;
         let lost = workload::loads() - before;
-        Memory {
-            bytes,
-            held: LARGE.saturating_sub(lost),
-        }
+        Memory { bytes, held: LARGE.saturating_sub(lost) }
     })
 }
 

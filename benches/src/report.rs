@@ -51,17 +51,10 @@ fn times<'a>(
 ) -> Vec<Option<Times>> {
     let present: Vec<_> = peers.iter().filter_map(&of).collect();
     let measured = hits::measure(&present, extent, |repetition| {
-        progress(&format!(
-            "hits, {kind}: {} of {}",
-            repetition + 1,
-            extent.repetitions
-        ));
+        progress(&format!("hits, {kind}: {} of {}", repetition + 1, extent.repetitions));
     });
     let mut measured = measured.into_iter();
-    peers
-        .iter()
-        .map(|peer| of(peer).and_then(|_| measured.next()))
-        .collect()
+    peers.iter().map(|peer| of(peer).and_then(|_| measured.next())).collect()
 }
 
 fn time_cells(times: &[Option<Times>], index: usize) -> Vec<String> {
@@ -69,10 +62,7 @@ fn time_cells(times: &[Option<Times>], index: usize) -> Vec<String> {
     let cell = |mode: usize| match (&times[index], base) {
         (Some(own), Some(base)) => {
             let time = hits::median(&own.0[mode]);
-            format!(
-                "{time:.0} ({:.2}x)",
-                hits::ratio(&own.0[mode], &base.0[mode])
-            )
+            format!("{time:.0} ({:.2}x)", hits::ratio(&own.0[mode], &base.0[mode]))
         }
         _ => NONE.to_owned(),
     };
@@ -82,9 +72,7 @@ fn time_cells(times: &[Option<Times>], index: usize) -> Vec<String> {
 fn count_cells(peer: &Peer) -> Vec<String> {
     let reads = Reads::new();
     let allocations = |hits: &Option<Box<dyn Hits>>| {
-        optional(hits.as_ref(), |hits| {
-            per_hit(hits.count(&reads, COUNTED_HITS).allocations)
-        })
+        optional(hits.as_ref(), |hits| per_hit(hits.count(&reads, COUNTED_HITS).allocations))
     };
     vec![
         allocations(&peer.shared),

@@ -9,28 +9,17 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(head: &[&str]) -> Self {
-        Self {
-            rows: vec![head.iter().map(|cell| (*cell).to_owned()).collect()],
-        }
+        Self { rows: vec![head.iter().map(|cell| (*cell).to_owned()).collect()] }
     }
 
     pub(crate) fn row(&mut self, cells: Vec<String>) {
-        assert_eq!(
-            cells.len(),
-            self.rows[0].len(),
-            "a row has one cell per column"
-        );
+        assert_eq!(cells.len(), self.rows[0].len(), "a row has one cell per column");
         self.rows.push(cells);
     }
 
     fn widths(&self) -> Vec<usize> {
         let columns = 0..self.rows[0].len();
-        let width = |column: usize| {
-            self.rows
-                .iter()
-                .map(|row| row[column].chars().count())
-                .max()
-        };
+        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max();
         columns.map(|column| width(column).unwrap_or(0)).collect()
     }
 }
@@ -67,9 +56,6 @@ mod tests {
     fn columns_line_up() {
         let mut table = Table::new(&["name", "has", "ns"]);
         table.row(vec!["a".to_owned(), "b".to_owned(), "123".to_owned()]);
-        assert_eq!(
-            table.to_string(),
-            "| name | has |  ns |\n|------|-----|----:|\n| a    | b   | 123 |\n"
-        );
+        assert_eq!(table.to_string(), "| name | has |  ns |\n|------|-----|----:|\n| a    | b   | 123 |\n");
     }
 }

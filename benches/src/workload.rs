@@ -47,12 +47,7 @@ pub(crate) fn loads() -> u64 {
 /// The body of every annotated function.
 pub(crate) fn load(tenant: u64, id: u64) -> User {
     LOADS.fetch_add(1, Relaxed);
-    User {
-        tenant,
-        id,
-        name: exact(format!("user {id:0>13}")),
-        email: exact(format!("{id:0>21}@tenant.example.com")),
-    }
+    User { tenant, id, name: exact(format!("user {id:0>13}")), email: exact(format!("{id:0>21}@tenant.example.com")) }
 }
 
 /// A text without spare room, so that the payload's bytes are what they seem.
@@ -91,14 +86,10 @@ impl Reads {
         let mut random = fastrand::Rng::with_seed(0x5EED);
         let users = (0..READS).map(|_| {
             let at = random.f64();
-            let rank = shares
-                .partition_point(|share| *share < at)
-                .min(shares.len() - 1);
+            let rank = shares.partition_point(|share| *share < at).min(shares.len() - 1);
             u16::try_from(rank).expect("there are fewer than 65,536 users")
         });
-        Self {
-            users: users.collect(),
-        }
+        Self { users: users.collect() }
     }
 
     /// The key of the n-th read; the reads repeat after 131,072.
@@ -126,10 +117,7 @@ mod tests {
     #[test]
     fn a_user_has_122_bytes() {
         let user = load(7, 42);
-        assert_eq!(
-            size_of_val(&user) + user.name.capacity() + user.email.capacity(),
-            122
-        );
+        assert_eq!(size_of_val(&user) + user.name.capacity() + user.email.capacity(), 122);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `#[cached]`: from what was written ([`Args`](args::Args)) to what is meant ([`Plan`]) to code.
 
-mod args;
+pub(crate) mod args;
 mod companions;
 mod descriptor;
 mod expand;

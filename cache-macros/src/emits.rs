@@ -1,6 +1,6 @@
 //! `#[emits]`: from what was written to what is meant ([`Plan`]) to code.
 
-mod args;
+pub(crate) mod args;
 mod expand;
 mod plan;
 

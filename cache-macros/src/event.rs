@@ -12,14 +12,14 @@ use crate::runtime::Runtime;
 
 /// The arguments of `#[event(..)]`.
 #[derive(Default)]
-struct Args {
+pub(crate) struct Args {
     name: Option<Given<LitStr>>,
     runtime: Option<Given<Path>>,
 }
 
 const GRAMMAR: Grammar<Args> = Grammar { attribute: "event", keys: KEYS, other: None };
 
-const KEYS: &[Key<Args>] = &[
+pub(crate) const KEYS: &[Key<Args>] = &[
     Key {
         name: "name",
         form: r#"name = "user.updated""#,

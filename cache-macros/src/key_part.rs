@@ -16,13 +16,13 @@ use crate::runtime::Runtime;
 
 /// The arguments of `#[key_part(..)]`.
 #[derive(Default)]
-struct Args {
+pub(crate) struct Args {
     runtime: Option<Given<Path>>,
 }
 
 const GRAMMAR: Grammar<Args> = Grammar { attribute: "key_part", keys: KEYS, other: None };
 
-const KEYS: &[Key<Args>] = &[Key {
+pub(crate) const KEYS: &[Key<Args>] = &[Key {
     name: "crate",
     form: "crate = my_crate::cache_runtime",
     available: true,

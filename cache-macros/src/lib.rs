@@ -15,28 +15,33 @@ mod mention;
 mod output;
 mod runtime;
 
+#[cfg(test)]
+mod documentation_tests;
+#[cfg(test)]
+mod expansion_tests;
+
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
-/// cached
+#[doc = include_str!("../docs/cached.md")]
 #[proc_macro_attribute]
 pub fn cached(arguments: TokenStream, item: TokenStream) -> TokenStream {
     cached::cached(arguments.into(), item.into()).into()
 }
 
-/// emits
+#[doc = include_str!("../docs/emits.md")]
 #[proc_macro_attribute]
 pub fn emits(arguments: TokenStream, item: TokenStream) -> TokenStream {
     emits::emits(arguments.into(), item.into()).into()
 }
 
-/// Event
+#[doc = include_str!("../docs/event.md")]
 #[proc_macro_derive(Event, attributes(event))]
 pub fn derive_event(input: TokenStream) -> TokenStream {
     event::derive(&parse_macro_input!(input as DeriveInput)).into()
 }
 
-/// `KeyPart`
+#[doc = include_str!("../docs/key_part.md")]
 #[proc_macro_derive(KeyPart, attributes(key_part))]
 pub fn derive_key_part(input: TokenStream) -> TokenStream {
     key_part::derive(&parse_macro_input!(input as DeriveInput)).into()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::error::Error;
-use crate::function::Function;
+use crate::function::{Drafts, Function};
 use crate::key::{KeyBytes, Parts};
 use crate::metric::Metric;
 use crate::node::{Address, Filling, Node};
@@ -22,6 +22,7 @@ use crate::weight::weigh;
 pub struct Entry<T> {
     node: Arc<Node>,
     address: Address,
+    drafts: Drafts,
     keeping: Keeping<T>,
 }
 
@@ -36,14 +37,15 @@ impl<T: Value> Entry<T> {
     pub(crate) fn new<S: Shape<Kept = T>>(function: &'static Function, parts: &impl Parts) -> Self {
         let node = Arc::clone(Cache::current().node());
         let bytes = KeyBytes::new(registry::number_of(function), parts);
-        let address = node.address(function, &bytes, parts);
-        Self { node, address, keeping: Keeping { keep: S::keep, take: S::take, is_absent: S::is_absent } }
+        let drafts = function.drafts(parts);
+        let address = node.address_of(function, bytes.to_key(), &drafts);
+        Self { node, address, drafts, keeping: Keeping { keep: S::keep, take: S::take, is_absent: S::is_absent } }
     }
 
     /// The same entry in another cache.
     #[must_use]
     pub fn within(mut self, cache: &Cache) -> Self {
-        self.address = cache.node().readdress(&self.address);
+        self.address = cache.node().address_of(self.address.function, self.address.key, &self.drafts);
         self.node = Arc::clone(cache.node());
         self
     }

@@ -4,7 +4,7 @@ use std::any::{Any, TypeId};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::key::{HashKey, Parts, PatternPiece, Piece, pattern_text};
+use crate::key::{Draft, HashKey, Parts, PatternPiece, Piece, key_draft, pattern_draft};
 
 /// A cached function: one static for each attribute.
 #[derive(Debug)]
@@ -104,9 +104,9 @@ impl Route {
 
     /// The text of the key or group that `event` names; nothing when it is of another type.
     pub(crate) fn text_of(&self, event: &dyn Any, hash_key: &HashKey) -> Option<String> {
-        let mut key = RouteKey { route: self, hash_key, text: None };
+        let mut key = RouteKey { route: self, draft: None };
         (self.render)(event, &mut key);
-        key.text
+        key.draft.map(|draft| draft.text(hash_key))
     }
 }
 
@@ -114,15 +114,21 @@ impl Route {
 #[derive(Debug)]
 pub struct RouteKey<'a> {
     route: &'a Route,
-    hash_key: &'a HashKey,
-    text: Option<String>,
+    draft: Option<Draft>,
 }
 
 impl RouteKey<'_> {
     /// The values of the pattern's placeholders.
     pub fn values(&mut self, values: &dyn Parts) {
-        self.text = Some(pattern_text(self.route.pieces, |number| number, values, self.hash_key));
+        self.draft = Some(pattern_draft(self.route.pieces, |number| number, values));
     }
+}
+
+/// The texts of one key, and of the groups it belongs to.
+#[derive(Clone, Debug)]
+pub(crate) struct Drafts {
+    pub(crate) key: Draft,
+    pub(crate) groups: Vec<Draft>,
 }
 
 impl Function {
@@ -159,10 +165,11 @@ impl Function {
         format!("`{name}` (key `{template}`, {file}:{line})")
     }
 
-    /// The groups that the key with these parts belongs to.
-    pub(crate) fn groups(&self, parts: &dyn Parts, hash_key: &HashKey) -> Vec<String> {
-        let group = |route: &Route| pattern_text(route.pieces, |number| route.binds[number], parts, hash_key);
-        self.spec.routes.iter().filter(|route| route.is_group()).map(group).collect()
+    /// The texts of the key with these parts.
+    pub(crate) fn drafts(&self, parts: &dyn Parts) -> Drafts {
+        let group = |route: &Route| pattern_draft(route.pieces, |number| route.binds[number], parts);
+        let groups = self.spec.routes.iter().filter(|route| route.is_group()).map(group).collect();
+        Drafts { key: key_draft(self.spec.pieces, parts), groups }
     }
 
     /// The longest a value may be kept in this process, before jitter.

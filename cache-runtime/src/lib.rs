@@ -74,7 +74,6 @@ mod flight;
 mod function;
 mod functions;
 mod key;
-mod key_parts;
 mod l1;
 mod lookup;
 mod metric;

@@ -11,9 +11,9 @@ use crate::clock::Time;
 use crate::dice::Dice;
 use crate::epochs::{Epochs, Slot};
 use crate::flight::Flights;
-use crate::function::Function;
+use crate::function::{Drafts, Function};
 use crate::functions::{Functions, State};
-use crate::key::{HashKey, Key, KeyBytes, Parts, Probe, key_text};
+use crate::key::{HashKey, Key, KeyBytes, Parts, Probe};
 use crate::l1::{Entry, Freshness, L1, Life, Slots, shortened, weight};
 use crate::metric::Metric;
 use crate::near::NodeId;
@@ -65,7 +65,6 @@ pub(crate) struct Address {
     pub(crate) function: &'static Function,
     pub(crate) key: Key,
     pub(crate) text: String,
-    pub(crate) groups: Vec<String>,
     pub(crate) slots: Slots,
 }
 
@@ -105,16 +104,15 @@ impl Node {
 
     /// The address of the call with these parts.
     pub(crate) fn address(&self, function: &'static Function, bytes: &KeyBytes, parts: &dyn Parts) -> Address {
-        let text = key_text(function.spec().pieces, parts, &self.hash_key);
-        let groups = function.groups(parts, &self.hash_key);
-        let slots = Slots { key: self.slot(&text), groups: groups.iter().map(|text| self.slot(text)).collect() };
-        Address { function, key: bytes.to_key(), text, groups, slots }
+        self.address_of(function, bytes.to_key(), &function.drafts(parts))
     }
 
-    /// The same address in this node: its slots are hashed under this node's own seed.
-    pub(crate) fn readdress(&self, address: &Address) -> Address {
-        let groups: Vec<_> = address.groups.iter().map(|text| self.slot(text)).collect();
-        Address { slots: Slots { key: self.slot(&address.text), groups }, ..address.clone() }
+    /// The address of this key in this node: its texts depend on the node's secret, its slots on the node's seed.
+    pub(crate) fn address_of(&self, function: &'static Function, key: Key, drafts: &Drafts) -> Address {
+        let text = drafts.key.text(&self.hash_key);
+        let groups = drafts.groups.iter().map(|draft| self.slot(&draft.text(&self.hash_key))).collect();
+        let slots = Slots { key: self.slot(&text), groups };
+        Address { function, key, text, slots }
     }
 
     /// The slot of a key's or a group's text.

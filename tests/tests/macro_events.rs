@@ -64,7 +64,7 @@ async fn user(tenant: u64, id: &str) -> String {
     invalidate_on = ["TenantPurged => orders:<tenant>:*", "EverythingChanged => orders:*"]
 )]
 async fn orders(tenant: Tenant, r#type: u8, page: u32, query: String) -> String {
-    format!("{tenant:?} {page} {query} {}", r#type)
+    format!("{tenant:?} {page} {query} {type}")
 }
 
 #[cached(

@@ -208,6 +208,7 @@ async fn negative_ttl() {
         .await;
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what `store_if` takes")]
 fn is_even(number: &u64) -> bool {
     number.is_multiple_of(2)
 }

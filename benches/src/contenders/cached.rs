@@ -87,12 +87,7 @@ macro_rules! functions {
     };
 }
 
-functions!(
-    plain,
-    cached,
-    (max_size = 20_000, ttl_secs = 1_800),
-    (max_size = 120_000, ttl_secs = 1_800)
-);
+functions!(plain, cached, (max_size = 20_000, ttl_secs = 1_800), (max_size = 120_000, ttl_secs = 1_800));
 functions!(
     by_key,
     cached,

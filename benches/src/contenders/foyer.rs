@@ -17,29 +17,11 @@ pub(crate) fn peers() -> Vec<Peer> {
     vec![Peer {
         name: "foyer `get_or_fetch`",
         limits: "bounded, no ttl",
-        shared: Some(hits(GetOrFetch {
-            cache: cache(CAPACITY),
-            load: shared,
-        })),
-        owned: Some(hits(GetOrFetch {
-            cache: cache(CAPACITY),
-            load: owned,
-        })),
-        memory: Some(|| {
-            memory::of(async {
-                GetOrFetch {
-                    cache: cache(LARGE_CAPACITY),
-                    load: shared,
-                }
-            })
-        }),
+        shared: Some(hits(GetOrFetch { cache: cache(CAPACITY), load: shared })),
+        owned: Some(hits(GetOrFetch { cache: cache(CAPACITY), load: owned })),
+        memory: Some(|| memory::of(async { GetOrFetch { cache: cache(LARGE_CAPACITY), load: shared } })),
         future_size: Some(future_size()),
-        stampede: Some(|| {
-            stampede::of(GetOrFetch {
-                cache: cache(CAPACITY),
-                load: slow,
-            })
-        }),
+        stampede: Some(|| stampede::of(GetOrFetch { cache: cache(CAPACITY), load: slow })),
     }]
 }
 
@@ -63,9 +45,7 @@ where
     /// The entry is a guard; the value is cloned out of it, as the other contenders do.
     #[inline]
     fn get(&self, tenant: u64, id: u64) -> impl Future<Output = Self::Output> + Send {
-        let entry = self
-            .cache
-            .get_or_fetch(&(tenant, id), || (self.load)(tenant, id));
+        let entry = self.cache.get_or_fetch(&(tenant, id), || (self.load)(tenant, id));
         async move { entry.await.map(|entry| entry.value().clone()) }
     }
 }

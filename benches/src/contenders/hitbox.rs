@@ -4,9 +4,7 @@
 
 use std::future::Future;
 
-use hitbox::concurrency::{
-    BroadcastConcurrencyManager, ConcurrencyManager, NoopConcurrencyManager,
-};
+use hitbox::concurrency::{BroadcastConcurrencyManager, ConcurrencyManager, NoopConcurrencyManager};
 use hitbox::policy::{ConcurrencyLimit, PolicyConfig};
 use hitbox_backend::format::BincodeFormat;
 use hitbox_fn::prelude::{Cache, cached};
@@ -27,9 +25,7 @@ pub(crate) fn peers() -> Vec<Peer> {
             limits: "bounded, ttl",
             shared: None,
             owned: Some(hits(Owned(cache(CAPACITY as u64, NoopConcurrencyManager)))),
-            memory: Some(|| {
-                memory::of(async { Owned(cache(LARGE_CAPACITY as u64, NoopConcurrencyManager)) })
-            }),
+            memory: Some(|| memory::of(async { Owned(cache(LARGE_CAPACITY as u64, NoopConcurrencyManager)) })),
             future_size: None,
             stampede: Some(|| stampede::of(Slow(cache(CAPACITY as u64, NoopConcurrencyManager)))),
         },
@@ -37,18 +33,10 @@ pub(crate) fn peers() -> Vec<Peer> {
             name: "hitbox-fn, `BroadcastConcurrencyManager`",
             limits: "bounded, ttl",
             shared: None,
-            owned: Some(hits(Owned(cache(
-                CAPACITY as u64,
-                BroadcastConcurrencyManager::new(),
-            )))),
+            owned: Some(hits(Owned(cache(CAPACITY as u64, BroadcastConcurrencyManager::new())))),
             memory: None,
             future_size: None,
-            stampede: Some(|| {
-                stampede::of(Slow(cache(
-                    CAPACITY as u64,
-                    BroadcastConcurrencyManager::new(),
-                )))
-            }),
+            stampede: Some(|| stampede::of(Slow(cache(CAPACITY as u64, BroadcastConcurrencyManager::new())))),
         },
     ]
 }
@@ -56,12 +44,7 @@ pub(crate) fn peers() -> Vec<Peer> {
 fn cache<M>(capacity: u64, concurrency: M) -> Cache<Backend, M> {
     let one = ConcurrencyLimit::new(1).expect("1 lies between 1 and 255");
     Cache::builder()
-        .backend(
-            MokaBackend::builder()
-                .max_entries(capacity)
-                .value_format(BincodeFormat)
-                .build(),
-        )
+        .backend(MokaBackend::builder().max_entries(capacity).value_format(BincodeFormat).build())
         .policy(PolicyConfig::builder().ttl(TTL).concurrency(one).build())
         .concurrency_manager(concurrency)
         .build()

@@ -17,37 +17,16 @@ pub(crate) fn peers() -> Vec<Peer> {
     vec![Peer {
         name: "moka `try_get_with`",
         limits: "bounded, ttl",
-        shared: Some(hits(TryGetWith {
-            cache: cache(CAPACITY as u64),
-            load: shared,
-        })),
-        owned: Some(hits(TryGetWith {
-            cache: cache(CAPACITY as u64),
-            load: owned,
-        })),
-        memory: Some(|| {
-            memory::of(async {
-                TryGetWith {
-                    cache: cache(LARGE_CAPACITY as u64),
-                    load: shared,
-                }
-            })
-        }),
+        shared: Some(hits(TryGetWith { cache: cache(CAPACITY as u64), load: shared })),
+        owned: Some(hits(TryGetWith { cache: cache(CAPACITY as u64), load: owned })),
+        memory: Some(|| memory::of(async { TryGetWith { cache: cache(LARGE_CAPACITY as u64), load: shared } })),
         future_size: Some(future_size()),
-        stampede: Some(|| {
-            stampede::of(TryGetWith {
-                cache: cache(CAPACITY as u64),
-                load: slow,
-            })
-        }),
+        stampede: Some(|| stampede::of(TryGetWith { cache: cache(CAPACITY as u64), load: slow })),
     }]
 }
 
 fn cache<V: Clone + Send + Sync + 'static>(capacity: u64) -> Cache<Key, V> {
-    Cache::builder()
-        .max_capacity(capacity)
-        .time_to_live(TTL)
-        .build()
+    Cache::builder().max_capacity(capacity).time_to_live(TTL).build()
 }
 
 struct TryGetWith<V, L> {
@@ -65,8 +44,7 @@ where
 
     #[inline]
     fn get(&self, tenant: u64, id: u64) -> impl Future<Output = Self::Output> + Send {
-        self.cache
-            .try_get_with((tenant, id), (self.load)(tenant, id))
+        self.cache.try_get_with((tenant, id), (self.load)(tenant, id))
     }
 }
 

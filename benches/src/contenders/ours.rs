@@ -16,10 +16,7 @@ use crate::{memory, stampede};
 const BYTES: u64 = 64 << 20;
 
 pub(crate) fn peers() -> Vec<Peer> {
-    runtime(1)
-        .block_on(cache())
-        .install()
-        .expect("nothing is installed yet");
+    runtime(1).block_on(cache()).install().expect("nothing is installed yet");
     vec![Peer {
         name: "cache-runtime `#[cached]` (ours)",
         limits: "bounded in bytes, ttl",

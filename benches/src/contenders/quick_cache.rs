@@ -83,10 +83,7 @@ struct Guarded<L> {
 
 impl<L> Guarded<L> {
     fn new(capacity: usize, load: L) -> Self {
-        Self {
-            cache: Cache::new(capacity),
-            load,
-        }
+        Self { cache: Cache::new(capacity), load }
     }
 }
 
@@ -99,9 +96,7 @@ where
 
     #[inline]
     async fn get(&self, tenant: u64, id: u64) -> Self::Output {
-        self.cache
-            .get_or_insert_async(&(tenant, id), (self.load)(tenant, id))
-            .await
+        self.cache.get_or_insert_async(&(tenant, id), (self.load)(tenant, id)).await
     }
 }
 

@@ -84,7 +84,7 @@ fn uncached(plan: &Plan<'_>) -> TokenStream {
     let (function, body) = (plan.function, &plan.body);
     let (vis, attrs) = (&function.vis, function.inherited_attrs().map(lenient));
     let sig = uncached_signature(plan);
-    let doc = format!("{} without the cache: the original body.", link(plan));
+    let doc = format!(" {} without the cache: the original body.", link(plan));
     quote_spanned! {Span::mixed_site()=>
         #[doc = #doc]
         #[allow(
@@ -129,7 +129,7 @@ fn entry(plan: &Plan<'_>) -> TokenStream {
     let cache_name = descriptor::local("cache");
     let cache = plan.cache_statement(&cache_name);
     let within = cache.as_ref().map(|_| quote_spanned!(here=> .within(#cache_name)));
-    let doc = format!("The cached value of {} for these arguments.", link(plan));
+    let doc = format!(" The cached value of {} for these arguments.", link(plan));
     quote_spanned! {here=>
         #[doc = #doc]
         #[must_use]

@@ -77,7 +77,9 @@ fn spec(plan: &Plan<'_>) -> TokenStream {
     let template = plan.identity.text.value();
     let pieces = plan.identity.template.pieces().iter().map(|piece| template_piece(plan, piece));
     let policy = &plan.policy;
-    let (version, jitter, l2) = (policy.version, policy.jitter.percent(), policy.l2);
+    let version = Literal::u32_unsuffixed(policy.version);
+    let jitter = Literal::u8_unsuffixed(policy.jitter.percent());
+    let l2 = policy.l2;
     let ttl = millis(policy.ttl);
     let negative_ttl = optional(policy.negative_ttl.map(millis));
     let load_timeout = optional(policy.load_timeout.map(millis));

@@ -122,10 +122,8 @@ fn load(plan: &Plan<'_>) -> TokenStream {
         }
         Load::Detached(cloned) => {
             let statements = cloned.iter().map(clone_statement);
-            quote_spanned! {here=> {
-                #(#statements)*
-                #miss.load_detached(shape, move || async move { #future.await }).await
-            }}
+            let body = quote_spanned!(here=> { #(#statements)* async move { #future.await } });
+            quote_spanned!(here=> #miss.load_detached(shape, move || #body).await)
         }
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::key::{KeyPart, KeyWriter, Parts};
+use crate::key::{KeyPart, KeyWriter, Parts, Written};
 
 macro_rules! numbers {
     ($($type:ident),+) => {$(
@@ -113,12 +113,12 @@ macro_rules! tuples {
         impl<$($name: KeyPart + ?Sized),+> Parts for ($(&$name,)+) {
             #[inline(always)]
             fn write_all(&self, key: &mut KeyWriter<'_>) {
-                $(self.$number.write(key);)+
+                $(KeyPart::write(self.$number, key);)+
             }
 
-            fn write_one(&self, number: usize, key: &mut KeyWriter<'_>) {
+            fn one(&self, number: usize) -> &dyn Written {
                 match number {
-                    $($number => self.$number.write(key),)+
+                    $($number => &self.$number,)+
                     _ => unreachable!("the macro numbers the placeholders"),
                 }
             }
@@ -134,7 +134,7 @@ impl Parts for () {
     #[inline(always)]
     fn write_all(&self, _key: &mut KeyWriter<'_>) {}
 
-    fn write_one(&self, _number: usize, _key: &mut KeyWriter<'_>) {
+    fn one(&self, _number: usize) -> &dyn Written {
         unreachable!("a template without placeholders asks for none")
     }
 }

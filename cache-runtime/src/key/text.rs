@@ -1,0 +1,95 @@
+//! The form of a key outside the in-process tier.
+
+use crate::key::{KeyWriter, Parts};
+
+/// One piece of a key template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Text as it stands.
+    Literal(&'static str),
+    /// The value of the placeholder with this number.
+    Value(usize),
+}
+
+/// One piece of a group pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatternPiece {
+    /// Text as it stands.
+    Literal(&'static str),
+    /// The value of the pattern's placeholder with this number.
+    Value(usize),
+    /// `*`: whatever stands there.
+    Any,
+}
+
+/// The secret under which `<arg:hash>` parts are hashed.
+pub(crate) type HashKey = [u8; 32];
+
+/// A text whose hashed parts wait for the secret of a cache.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Draft {
+    segments: Vec<Segment>,
+}
+
+#[derive(Clone, Debug)]
+enum Segment {
+    Text(String),
+    Digest([u8; 32]),
+}
+
+impl Draft {
+    fn end(&mut self) -> &mut String {
+        if !matches!(self.segments.last(), Some(Segment::Text(_))) {
+            self.segments.push(Segment::Text(String::with_capacity(48)));
+        }
+        match self.segments.last_mut() {
+            Some(Segment::Text(text)) => text,
+            _ => unreachable!("it has just been pushed"),
+        }
+    }
+
+    fn push_part(&mut self, parts: &dyn Parts, number: usize) {
+        let part = parts.one(number);
+        match part.digest() {
+            Some(digest) => self.segments.push(Segment::Digest(digest)),
+            None => part.write(&mut KeyWriter::text(self.end())),
+        }
+    }
+
+    /// The text under the secret of a cache. A hashed part shows 128 bits: no two values of one key meet before 2^64.
+    pub(crate) fn text(&self, hash_key: &HashKey) -> String {
+        let segment = |segment: &Segment| match segment {
+            Segment::Text(text) => text.clone(),
+            Segment::Digest(digest) => blake3::keyed_hash(hash_key, digest).to_hex()[..32].to_owned(),
+        };
+        match self.segments.as_slice() {
+            [Segment::Text(text)] => text.clone(),
+            segments => segments.iter().map(segment).collect(),
+        }
+    }
+}
+
+/// The text of a key: its template with these values.
+pub(crate) fn key_draft(pieces: &[Piece], parts: &dyn Parts) -> Draft {
+    let mut draft = Draft::default();
+    for piece in pieces {
+        match piece {
+            Piece::Literal(literal) => draft.end().push_str(literal),
+            Piece::Value(number) => draft.push_part(parts, *number),
+        }
+    }
+    draft
+}
+
+/// The text of a pattern with these values; `binds` says which part each of its placeholders is.
+pub(crate) fn pattern_draft(pieces: &[PatternPiece], binds: impl Fn(usize) -> usize, parts: &dyn Parts) -> Draft {
+    let mut draft = Draft::default();
+    for piece in pieces {
+        match piece {
+            PatternPiece::Literal(literal) => draft.end().push_str(literal),
+            PatternPiece::Any => draft.end().push('*'),
+            PatternPiece::Value(number) => draft.push_part(parts, binds(*number)),
+        }
+    }
+    draft
+}
