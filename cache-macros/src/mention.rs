@@ -93,3 +93,40 @@ fn is_static(tokens: &[TokenTree]) -> bool {
 fn opens_item(word: &Ident) -> bool {
     ["impl", "trait", "struct", "enum", "union"].iter().any(|opener| word == opener)
 }
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use super::*;
+
+    #[test]
+    fn variables_are_told_from_fields_paths_and_names_of_fields() {
+        let uses = |code: TokenStream| uses_variable(&code, "id");
+        assert!(uses(quote!(UserUpdated { tenant, id })));
+        assert!(uses(quote!(UserUpdated { tenant: id.0 })));
+        assert!(uses(quote!(Saved::of(&id, 1..id))));
+        assert!(uses(quote!(Saved { text: format!("{tenant}-{id:?}") })));
+        assert!(!uses(quote!(UserUpdated { tenant, id: result.id })));
+        assert!(!uses(quote!(Saved::id(tenant.id()))));
+        assert!(!uses(quote!(id::Saved { id: "id {identity}" })));
+    }
+
+    #[test]
+    fn borrows_are_references_and_lifetimes() {
+        for code in [quote!(&Db), quote!(Option<&'a str>), quote!(Cow<'_, str>), quote!((u8, &T))] {
+            assert!(borrows(&code), "{code}");
+        }
+        for code in [quote!(Db), quote!(&'static str), quote!(Cow<'static, str>), quote!(Vec<u8>)] {
+            assert!(!borrows(&code), "{code}");
+        }
+    }
+
+    #[test]
+    fn self_of_a_nested_item_is_not_the_functions() {
+        assert!(says_self_type(&quote!(let label = Self::label(id); label)));
+        assert!(says_self_type(&quote!(Ok(vec![Self { id }]))));
+        assert!(!says_self_type(&quote!(struct A; impl A { fn new() -> Self { Self } } id)));
+        assert!(says_self_type(&quote!(impl A { fn new() -> Self { Self } } Self::label(id))));
+    }
+}

@@ -1,0 +1,85 @@
+//! The code of the README, compiled and run: every line of its Rust blocks stands here too.
+
+#![expect(missing_docs, reason = "the README shows public items without their documentation")]
+
+use cache_runtime::{Cache, Event, cached, emits, explain, registry};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Serialize, Deserialize)]
+pub struct User {
+    name: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct DbError;
+
+pub struct Db;
+
+impl Db {
+    async fn user(&self, tenant: u64, id: u64) -> Result<User, DbError> {
+        Ok(User { name: format!("{tenant} {id}") })
+    }
+
+    async fn rename(&self, _tenant: u64, _id: u64, name: &str) -> Result<(), DbError> {
+        if name.is_empty() { Err(DbError) } else { Ok(()) }
+    }
+}
+
+#[derive(Event, Serialize, Deserialize)]
+pub struct UserUpdated {
+    pub tenant: u64,
+    pub id: u64,
+}
+
+#[cached(ttl = "5m", jitter = 10, key = "user:<tenant>:<id>", invalidate_on = "UserUpdated")]
+pub async fn load_user(tenant: u64, id: u64, #[cache(skip)] db: &Db) -> Result<User, DbError> {
+    db.user(tenant, id).await
+}
+
+#[emits(UserUpdated { tenant, id })]
+pub async fn rename_user(tenant: u64, id: u64, name: &str, db: &Db) -> Result<(), DbError> {
+    db.rename(tenant, id, name).await
+}
+
+async fn use_it(db: Db) -> Result<(), Box<dyn std::error::Error>> {
+    let failed = |_: DbError| "the database failed";
+    let cache = Cache::builder("shop").l1_capacity(256 << 20).build().await?;
+    cache.install()?;
+
+    load_user(42, 7, &db).await.map_err(failed)?;
+    load_user(42, 7, &db).await.map_err(failed)?;
+    rename_user(42, 7, "Ada", &db).await.map_err(failed)?;
+    load_user(42, 7, &db).await.map_err(failed)?;
+
+    load_user_entry(42, 7).peek().await?;
+    load_user_uncached(42, 7, &db).await.map_err(failed)?;
+    cache.publish(&UserUpdated { tenant: 42, id: 7 }).await?;
+    let mut events = cache.subscribe::<UserUpdated>();
+    let (user, lookups) = explain(load_user(42, 7, &db)).await;
+    println!("{}", registry());
+
+    assert_eq!(user.map_err(failed)?.name, "42 7");
+    assert_eq!(lookups.len(), 1);
+    assert!(futures::FutureExt::now_or_never(events.recv()).is_none());
+    let stats = cache.stats().into_iter().find(|stats| stats.name() == "load_user").ok_or("registered")?;
+    assert_eq!((stats.loads(), stats.hits()), (3, 1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_code_of_the_readme_runs() {
+    use_it(Db).await.expect("all of it works");
+}
+
+#[test]
+fn every_line_of_the_readme_stands_here() {
+    let squeeze = |text: &str| text.split_whitespace().collect::<String>();
+    let here = squeeze(&include_str!("readme.rs").replace(".map_err(failed)", "").replace(",\n}", "}"));
+    let mut code = false;
+    for line in include_str!("../../README.md").lines() {
+        let fence = line.starts_with("```");
+        code = if fence { line == "```rust" && !code } else { code };
+        let statement = squeeze(line.split("//").next().unwrap_or_default());
+        assert!(fence || !code || here.contains(&statement), "the README's `{line}` is not compiled");
+    }
+}
