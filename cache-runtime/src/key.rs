@@ -172,7 +172,7 @@ impl<'a> KeyWriter<'a> {
                 bytes.extend(&[1]);
                 value.write(self);
             }
-            (_, None) => self.as_text(|text| text.none()),
+            (_, None) => self.as_text(|text: &mut ValueWriter<'_>| text.none()),
             (_, Some(value)) => self.as_text(|text| {
                 text.some(|text| value.write(&mut KeyWriter { form: Form::Text(text) }));
             }),

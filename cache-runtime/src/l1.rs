@@ -291,7 +291,7 @@ mod tests {
         let (epochs, time) = (Epochs::new(4), Time::system());
         let freshness = |entry: &Entry| entry.freshness(entry.fence(&epochs, true), &time);
         let slots = Slots { key: 1, groups: vec![2, 3] };
-        let life = Life { deadline: time.now().after(Duration::from_secs(60)), jitter_share: 0 };
+        let life = Life { deadline: time.now().after(Duration::from_mins(1)), jitter_share: 0 };
         let fence = epochs.fence(slots.key, &slots.groups);
         let entry = Entry::new(Arc::new(7_u8), &slots, fence, life, 100);
         assert_eq!(freshness(&entry), Freshness::Fresh);

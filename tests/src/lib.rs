@@ -89,6 +89,10 @@ impl Gate {
     }
 
     /// Polls `call` until it has begun a load of its own.
+    ///
+    /// # Panics
+    ///
+    /// If the call ends although the gate is closed.
     pub async fn wait_for_load<F: Future + ?Sized>(&self, call: &mut Pin<Box<F>>) {
         let before = self.loads();
         while self.loads() == before {

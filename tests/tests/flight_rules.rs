@@ -182,11 +182,11 @@ fn f6_a_panic_is_a_failure_to_those_who_wait() {
     let table = Table::new(None);
     let lead = table.lead(0);
     let follow = table.follow(0);
-    let load = std::panic::AssertUnwindSafe(|| {
+    let panics = std::panic::AssertUnwindSafe(|| {
         let _lead = lead;
         panic!("the load panics");
     });
-    assert!(std::panic::catch_unwind(load).is_err());
+    assert!(std::panic::catch_unwind(panics).is_err());
     assert_eq!(told(follow), Poll::Ready(Outcome::Failed(None)));
 }
 

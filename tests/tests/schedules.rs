@@ -16,6 +16,7 @@ use std::time::Duration;
 use shuttle::scheduler::RandomScheduler;
 use shuttle::{Runner, thread};
 
+#[expect(clippy::inline_always, reason = "measured, in the runtime")]
 #[expect(dead_code, reason = "the runtime uses more of it")]
 #[path = "../../cache-runtime/src/epochs.rs"]
 mod epochs;
@@ -351,7 +352,9 @@ fn one_load(rules: Rules) {
             })
         })
         .collect();
-    callers.into_iter().for_each(|thread| thread.join().expect("no assertion failed"));
+    for caller in callers {
+        caller.join().expect("no assertion failed");
+    }
     assert_eq!(lock(&world.source).loads, 1, "each load but the abandoned one counts");
 }
 

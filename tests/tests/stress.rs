@@ -14,13 +14,13 @@ use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 
 const GROUPS: u64 = 3;
-const KEYS: u64 = 8;
+const KEYS: usize = 8;
 
 /// The database: a version for each key, and the newest version whose invalidation has returned.
 #[derive(Default)]
 struct Database {
-    versions: [AtomicU64; KEYS as usize],
-    promised: [AtomicU64; KEYS as usize],
+    versions: [AtomicU64; KEYS],
+    promised: [AtomicU64; KEYS],
 }
 
 #[derive(Event, Serialize, Deserialize)]
@@ -73,7 +73,7 @@ struct Counts {
 }
 
 async fn read(database: &Arc<Database>, counts: &Counts) {
-    let key = fastrand::u64(0..KEYS);
+    let key = fastrand::u64(0..KEYS as u64);
     let promised = database.promised[index(key)].load(Ordering::SeqCst);
     let call = async {
         if fastrand::bool() {
@@ -98,7 +98,7 @@ async fn read(database: &Arc<Database>, counts: &Counts) {
 }
 
 async fn write(cache: &Cache, database: &Arc<Database>, counts: &Counts) {
-    let key = fastrand::u64(0..KEYS);
+    let key = fastrand::u64(0..KEYS as u64);
     let version = database.versions[index(key)].fetch_add(1, Ordering::SeqCst) + 1;
     match fastrand::u32(0..2) {
         0 => {
@@ -173,6 +173,6 @@ async fn no_read_is_older_than_promised() {
 async fn without_the_fence_stale_reads_are_found() {
     silence_expected_panics();
     let cache = cache_without(&[Rule::Detach, Rule::Fence]).await;
-    let counts = run(cache, Duration::from_secs(60), true).await;
+    let counts = run(cache, Duration::from_mins(1), true).await;
     assert!(counts.stale.load(Ordering::Relaxed) > 0, "a minute without the fence, and nothing was noticed");
 }
