@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::function::{Drafts, Function};
-use crate::key::{KeyBytes, Parts};
+use crate::key::{Key, Parts};
 use crate::metric::Metric;
 use crate::node::{Address, Filling, Node};
 use crate::publish::Receipt;
@@ -36,9 +36,8 @@ struct Keeping<T> {
 impl<T: Value> Entry<T> {
     pub(crate) fn new<S: Shape<Kept = T>>(function: &'static Function, parts: &impl Parts) -> Self {
         let node = Arc::clone(Cache::current().node());
-        let bytes = KeyBytes::new(registry::number_of(function), parts);
         let drafts = function.drafts(parts);
-        let address = node.address_of(function, bytes.to_key(), &drafts);
+        let address = node.address_of(function, Key::of(registry::number_of(function), parts), &drafts);
         Self { node, address, drafts, keeping: Keeping { keep: S::keep, take: S::take, is_absent: S::is_absent } }
     }
 

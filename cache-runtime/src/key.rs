@@ -13,8 +13,9 @@ use std::fmt;
 
 use cache_spec::value::{Items, ValueWriter};
 
+use self::bytes::KeyBytes;
 use self::bytes::ShortKey;
-pub(crate) use self::bytes::{Key, KeyBytes, Probe};
+pub(crate) use self::bytes::{Key, Probe, short_key, with_long_key};
 pub(crate) use self::text::{Draft, HashKey, key_draft, pattern_draft};
 pub use self::text::{PatternPiece, Piece};
 

@@ -13,7 +13,7 @@ use crate::epochs::{Epochs, Slot};
 use crate::flight::Flights;
 use crate::function::{Drafts, Function};
 use crate::functions::{Functions, State};
-use crate::key::{HashKey, Key, KeyBytes, Parts, Probe};
+use crate::key::{HashKey, Key, Parts, Probe};
 use crate::l1::{Entry, Freshness, L1, Life, Slots, shortened, weight};
 use crate::metric::Metric;
 use crate::near::NodeId;
@@ -103,8 +103,8 @@ impl Node {
     }
 
     /// The address of the call with these parts.
-    pub(crate) fn address(&self, function: &'static Function, bytes: &KeyBytes, parts: &dyn Parts) -> Address {
-        self.address_of(function, bytes.to_key(), &function.drafts(parts))
+    pub(crate) fn address(&self, function: &'static Function, parts: &dyn Parts) -> Address {
+        self.address_of(function, Key::of(function.number(), parts), &function.drafts(parts))
     }
 
     /// The address of this key in this node: its texts depend on the node's secret, its slots on the node's seed.

@@ -20,7 +20,7 @@ pub use crate::{outcome, shape};
 use crate::cache::Cache;
 use crate::detach::detached;
 use crate::fill::{Loaded, Loading};
-use crate::key::KeyBytes;
+use crate::key::short_key;
 use crate::lookup::{Bypass, Outcome as Answered};
 use crate::read::{self, Found, Missed, Way};
 use crate::registry;
@@ -76,8 +76,12 @@ pub enum Lookup<S: Shape> {
 /// Looks into the in-process tier.
 #[inline(always)]
 pub fn lookup<S: Shape>(function: &'static Function, using: Using<'_>, parts: &impl Parts, _shape: S) -> Lookup<S> {
-    let bytes = KeyBytes::new(registry::number_of(function), parts);
-    let (kept, watched) = match read::find(using, function, &bytes.probe()) {
+    registry::ensure_number(function);
+    let found = match short_key(parts) {
+        Some((length, [low, high])) => read::find(using, function, length, low, high),
+        None => read::find_long(using, function, parts),
+    };
+    let (kept, watched) = match found {
         Found::Hit(kept) => (Some(kept), false),
         Found::WatchedHit(kept) => (Some(kept), true),
         Found::Nothing => (None, false),
@@ -85,11 +89,11 @@ pub fn lookup<S: Shape>(function: &'static Function, using: Using<'_>, parts: &i
     match kept.and_then(S::take) {
         Some(value) => {
             if watched {
-                read::watch_hit(using, function, &bytes, parts, S::is_absent(&value));
+                read::watch_hit(using, function, parts, S::is_absent(&value));
             }
             Lookup::Hit(value)
         }
-        None => Lookup::Miss(Miss { missed: read::miss(using, function, &bytes, parts), veto: None }),
+        None => Lookup::Miss(Miss { missed: read::miss(using, function, parts), veto: None }),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::current::current_node;
 use crate::flight::{Follow, Lead, Outcome as FlightOutcome, Turn};
 use crate::function::Function;
-use crate::key::{Key, KeyBytes, Parts, Probe};
+use crate::key::{Key, Parts, Probe, with_long_key};
 use crate::l1::Entry;
 use crate::lookup::{Bypass, Lookup, Outcome};
 use crate::metric::Metric;
@@ -72,8 +72,19 @@ pub(crate) enum Way {
     Alone(Bypass),
 }
 
-/// Looks into the in-process tier: the hit path, compiled once for all functions.
-pub(crate) fn find(using: Using<'_>, function: &'static Function, key: &Probe<'_>) -> Found {
+/// Looks into the in-process tier for a short key: the hit path, compiled once for all functions. The key comes in
+/// registers: a key in memory, written in pieces and read whole, would wait for its own stores.
+pub(crate) fn find(using: Using<'_>, function: &'static Function, length: u8, low: u64, high: u64) -> Found {
+    find_probe(using, function, &Probe::Short { function: function.number(), length, words: [low, high] })
+}
+
+/// Looks into the in-process tier for a long key.
+pub(crate) fn find_long(using: Using<'_>, function: &'static Function, parts: &dyn Parts) -> Found {
+    with_long_key(function.number(), parts, |key| find_probe(using, function, key))
+}
+
+#[inline(always)]
+fn find_probe(using: Using<'_>, function: &'static Function, key: &Probe<'_>) -> Found {
     let context = Context::if_any();
     let hit = using.node(context.as_ref()).hit(function, key);
     match hit {
@@ -85,16 +96,10 @@ pub(crate) fn find(using: Using<'_>, function: &'static Function, key: &Probe<'_
 
 /// Tells whoever watches of a hit.
 #[cold]
-pub(crate) fn watch_hit(
-    using: Using<'_>,
-    function: &'static Function,
-    bytes: &KeyBytes,
-    parts: &dyn Parts,
-    absent: bool,
-) {
+pub(crate) fn watch_hit(using: Using<'_>, function: &'static Function, parts: &dyn Parts, absent: bool) {
     let context = Context::current();
     let node = using.node(Some(&context));
-    let address = node.address(function, bytes, parts);
+    let address = node.address(function, parts);
     let entry = node.fresh(&address.key.probe(), function.is_grouped());
     let age = entry.map(|entry| node.ages(&entry, function, absent).0);
     if let Some(watcher) = &context.watcher {
@@ -106,11 +111,11 @@ pub(crate) fn watch_hit(
 /// A call that has to join a load or begin one.
 #[cold]
 #[expect(clippy::unnecessary_box_returns, reason = "the caller's future stays small")]
-pub(crate) fn miss(using: Using<'_>, function: &'static Function, bytes: &KeyBytes, parts: &dyn Parts) -> Box<Missed> {
+pub(crate) fn miss(using: Using<'_>, function: &'static Function, parts: &dyn Parts) -> Box<Missed> {
     let context = Context::if_any();
     let node = using.node(context.as_ref());
     node.count(function, Metric::Miss);
-    let address = node.address(function, bytes, parts);
+    let address = node.address(function, parts);
     Box::new(Missed { began: node.time.now(), address, node: Arc::clone(node) })
 }
 

@@ -44,6 +44,14 @@ pub(crate) fn number_of(function: &'static Function) -> u32 {
     }
 }
 
+/// Gives the function a number, if it has none.
+#[inline(always)]
+pub(crate) fn ensure_number(function: &'static Function) {
+    if function.number() == 0 {
+        register(function);
+    }
+}
+
 #[cold]
 fn register(function: &'static Function) -> u32 {
     let mut functions = functions();

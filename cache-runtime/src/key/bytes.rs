@@ -36,12 +36,24 @@ impl ShortKey {
     }
 }
 
+impl ShortKey {
+    /// The bytes of these values, if they are few: length and words.
+    #[inline(always)]
+    pub(super) fn of(values: &impl Parts) -> Option<(u8, [u64; 2])> {
+        let mut short = Self { length: 0, bits: 0 };
+        values.write_all(&mut KeyWriter::short(&mut short));
+        if short.length > SHORT {
+            return None;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "both halves are kept, and the length is at most `SHORT`")]
+        Some((short.length as u8, [short.bits as u64, (short.bits >> 64) as u64]))
+    }
+}
+
 /// The bytes of a key, however many.
 #[derive(Debug)]
 pub(crate) struct KeyBytes {
-    function: u32,
-    short: ShortKey,
-    /// On the stack, when they are more than a short key holds, and not more than this.
+    /// As long as they are not more than this.
     stack: [u8; Self::STACK],
     length: usize,
     /// All of them, when the stack holds no more.
@@ -51,26 +63,20 @@ pub(crate) struct KeyBytes {
 impl KeyBytes {
     const STACK: usize = 64;
 
-    /// The bytes of these values, for the function with this number.
-    #[inline(always)]
-    pub(crate) fn new(function: u32, values: &impl Parts) -> Self {
-        let mut short = ShortKey { length: 0, bits: 0 };
-        values.write_all(&mut KeyWriter::short(&mut short));
-        let mut bytes = Self { function, short, stack: [0; Self::STACK], length: 0, heap: Vec::new() };
-        if bytes.short.length > SHORT {
-            bytes.write_long(values);
-        }
-        bytes
+    fn new() -> Self {
+        Self { stack: [0; Self::STACK], length: 0, heap: Vec::new() }
     }
 
-    #[inline(never)]
-    fn write_long(&mut self, values: &dyn Parts) {
-        values.write_all(&mut KeyWriter::bytes(self));
+    /// The bytes of these values.
+    fn of(values: &dyn Parts) -> Self {
+        let mut bytes = Self::new();
+        values.write_all(&mut KeyWriter::bytes(&mut bytes));
+        bytes
     }
 
     /// A digest of all the bytes of one part.
     pub(super) fn digest_of(part: &(impl KeyPart + ?Sized)) -> [u8; 32] {
-        let mut bytes = Self::new(0, &());
+        let mut bytes = Self::new();
         part.write(&mut KeyWriter::bytes(&mut bytes));
         blake3::hash(bytes.as_slice()).into()
     }
@@ -106,26 +112,6 @@ impl KeyBytes {
     fn as_slice(&self) -> &[u8] {
         if self.length > Self::STACK { &self.heap } else { &self.stack[..self.length] }
     }
-
-    /// This key, to look an entry up without an allocation.
-    #[inline(always)]
-    pub(crate) fn probe(&self) -> Probe<'_> {
-        let function = self.function;
-        if self.short.length > SHORT {
-            return Probe::Long { function, bytes: self.as_slice() };
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "both halves are kept, and the length is at most `SHORT`")]
-        let (length, words) = (self.short.length as u8, [self.short.bits as u64, (self.short.bits >> 64) as u64]);
-        Probe::Short { function, length, words }
-    }
-
-    /// This key, to keep.
-    pub(crate) fn to_key(&self) -> Key {
-        match self.probe() {
-            Probe::Short { function, length, words } => Key::Short { function, length, words },
-            Probe::Long { function, bytes } => Key::Long { function, bytes: bytes.into() },
-        }
-    }
 }
 
 /// As many bytes as stand in a key without an allocation: two integers, a UUID, a short word.
@@ -145,7 +131,34 @@ pub(crate) enum Probe<'a> {
     Long { function: u32, bytes: &'a [u8] },
 }
 
+/// The key of these values in registers, if they are few.
+#[inline(always)]
+pub(crate) fn short_key(values: &impl Parts) -> Option<(u8, [u64; 2])> {
+    ShortKey::of(values)
+}
+
+/// Looks at the key of many bytes, allocated for only beyond what the stack holds.
+pub(crate) fn with_long_key<R>(function: u32, values: &dyn Parts, look: impl FnOnce(&Probe<'_>) -> R) -> R {
+    look(&Probe::Long { function, bytes: KeyBytes::of(values).as_slice() })
+}
+
 impl Key {
+    /// The key of these values, of the function with this number.
+    pub(crate) fn of(function: u32, values: &dyn Parts) -> Self {
+        let bytes = KeyBytes::of(values);
+        match bytes.as_slice() {
+            short if short.len() <= SHORT => {
+                let mut wide = [0; SHORT];
+                wide[..short.len()].copy_from_slice(short);
+                let bits = u128::from_le_bytes(wide);
+                #[expect(clippy::cast_possible_truncation, reason = "both halves are kept; not longer than `SHORT`")]
+                let (length, words) = (short.len() as u8, [bits as u64, (bits >> 64) as u64]);
+                Self::Short { function, length, words }
+            }
+            long => Self::Long { function, bytes: long.into() },
+        }
+    }
+
     /// This key, to look an entry up.
     #[inline(always)]
     pub(crate) fn probe(&self) -> Probe<'_> {
