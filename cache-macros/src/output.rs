@@ -152,6 +152,7 @@ pub(crate) fn typed_block(runtime: &Runtime, ty: &Type, names: &TokenStream, bod
                 return output;
             }
             let output: #ty = #body;
+            // tidy: allow because it is emitted into the user's crate, where it may or may not be needed
             #[allow(unreachable_code)]
             output
         })

@@ -45,7 +45,7 @@
 //!
 //! # Features
 //!
-//! `metrics` (on by default): counts through the `metrics` facade. `uuid`: `Uuid` in keys. `testing`: [`testing`].
+//! `metrics` (on by default): counts through the `metrics` facade. `uuid`: `Uuid` in keys. `testing`: a manual clock, in the module `testing`.
 
 #![expect(
     clippy::inline_always,

@@ -231,6 +231,13 @@ pub trait SameAs<T: ?Sized> {}
 
 impl<T: ?Sized> SameAs<T> for T {}
 
+/// Stands for any other type. With one impl alone the compiler would take it before it knows the argument's type, and
+/// report a mismatch in its own words.
+#[derive(Debug)]
+pub struct Other<T: ?Sized>(std::marker::PhantomData<T>);
+
+impl<T: ?Sized> SameAs<Other<T>> for T {}
+
 /// Checks that an event's field and the argument it stands for write the same key.
 pub fn same_key<F: KeyPart + ?Sized, A: KeyPart + ?Sized>(_field: &F, _argument: &A)
 where

@@ -109,7 +109,6 @@ impl Drop for Wait {
     }
 }
 
-// tidy: sleep because this is the clock's own `sleep`, and the tests assert that no wait ends too early.
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +121,7 @@ mod tests {
             for millis in [30, 10, 20] {
                 let order = &order;
                 scope.spawn(move || {
+                    // tidy: sleep because this is the function under test
                     block_on(sleep(Duration::from_millis(millis)));
                     order.lock().expect("no panics").push((millis, started.elapsed()));
                 });
@@ -144,6 +144,7 @@ mod tests {
 
     #[test]
     fn the_end_of_time_does_not_come() {
+        // tidy: sleep because this is the function under test
         let mut wait = Box::pin(sleep(Duration::MAX));
         assert!(wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }

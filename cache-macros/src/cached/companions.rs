@@ -87,6 +87,7 @@ fn uncached(plan: &Plan<'_>) -> TokenStream {
     let doc = format!(" {} without the cache: the original body.", link(plan));
     quote_spanned! {Span::mixed_site()=>
         #[doc = #doc]
+        // tidy: allow because it is emitted into the user's crate, where it may or may not be needed
         #[allow(
             dead_code,
             clippy::missing_errors_doc,
@@ -112,6 +113,7 @@ fn uncached_signature(plan: &Plan<'_>) -> Signature {
     });
     for (typed, _) in typed.zip(&plan.arguments.others).filter(|(_, argument)| unused(argument)) {
         let here = Span::mixed_site();
+        // tidy: allow because it is emitted into the user's crate, where it may or may not be needed
         typed.attrs.push(parse_quote_spanned!(here=> #[allow(unused_variables)]));
     }
     sig
@@ -133,6 +135,7 @@ fn entry(plan: &Plan<'_>) -> TokenStream {
     quote_spanned! {here=>
         #[doc = #doc]
         #[must_use]
+        // tidy: allow because it is emitted into the user's crate, where it may or may not be needed
         #[allow(dead_code, single_use_lifetimes, unused_lifetimes, clippy::all, clippy::pedantic)]
         #(#attrs)*
         #vis #sig {
@@ -196,6 +199,7 @@ fn hidden(plan: &Plan<'_>, function: &TokenStream) -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
         #[doc(hidden)]
         #[inline]
+        // tidy: allow because it is emitted into the user's crate, where it may or may not be needed
         #[allow(dead_code, single_use_lifetimes, unused_lifetimes, clippy::all, clippy::pedantic)]
         #(#attrs)*
         #function

@@ -33,6 +33,7 @@ fn steps(plan: &Plan<'_>) -> TokenStream {
         #keep
         let output = #body.await;
         #take
+        // tidy: allow because it is emitted into the user's crate, where it may or may not be needed
         #[allow(unused_variables)]
         let events = match #private::emitted(#private::outcome!(#ty), &output) {
             ::core::option::Option::Some(#result) => ::core::option::Option::Some((#(#events,)*)),
@@ -64,6 +65,7 @@ fn clone(name: &TokenStream, place: Span) -> TokenStream {
 /// Gives the clones the names under which the events know them.
 fn take(plan: &Plan<'_>) -> TokenStream {
     let kept = &plan.kept;
+    // tidy: allow because it is emitted into the user's crate, where it may or may not be needed
     quote_spanned!(Span::mixed_site()=> #[allow(unused_variables, clippy::shadow_reuse, clippy::shadow_same, clippy::shadow_unrelated)]
         let (#(#kept,)*) = kept;)
 }
