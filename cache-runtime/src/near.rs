@@ -21,7 +21,7 @@ const MOST_BYTES: u64 = 1_024;
 const USES: u8 = 64;
 
 /// Names a node among all that ever lived in this process; never 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NodeId(pub(crate) u32);
 
 impl NodeId {

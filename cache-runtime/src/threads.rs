@@ -4,16 +4,22 @@
 //! thread-local holds all, since a hit needs all and each look at one costs.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::near::{Near, NodeId};
 
+/// Beyond as many counters of other nodes, those of nodes that are gone are dropped.
+const MOST_OTHERS: usize = 256;
+
 /// One thread's own.
 pub(crate) struct Own {
     pub(crate) near: Near,
-    /// By the function's number.
+    /// By the function's number: the node that was used last.
     hits: Vec<Hits>,
+    /// The same for nodes that were used before.
+    others: BTreeMap<(NodeId, usize), Arc<AtomicU64>>,
 }
 
 /// This thread's hits of one function in one node.
@@ -23,7 +29,7 @@ struct Hits {
 }
 
 thread_local! {
-    static OWN: RefCell<Own> = const { RefCell::new(Own { near: Near::new(), hits: Vec::new() }) };
+    static OWN: RefCell<Own> = const { RefCell::new(Own { near: Near::new(), hits: Vec::new(), others: BTreeMap::new() }) };
 }
 
 /// Runs `with` with what this thread owns; does not when the thread is about to end, or is in the middle of it.
@@ -38,17 +44,25 @@ impl Own {
     pub(crate) fn hit(&mut self, node: NodeId, function: u32, counter: impl FnOnce() -> Arc<AtomicU64>) {
         let number = function as usize;
         if self.hits.get(number).is_none_or(|hits| hits.node != node) {
-            self.begin(node, number, counter());
+            self.begin(node, number, counter);
         }
         let count = &self.hits[number].count;
         count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     #[cold]
-    fn begin(&mut self, node: NodeId, number: usize, count: Arc<AtomicU64>) {
+    fn begin(&mut self, node: NodeId, number: usize, counter: impl FnOnce() -> Arc<AtomicU64>) {
         while self.hits.len() <= number {
             self.hits.push(Hits { node: NodeId::NONE, count: Arc::default() });
         }
-        self.hits[number] = Hits { node, count };
+        let count = self.others.remove(&(node, number)).unwrap_or_else(counter);
+        let before = std::mem::replace(&mut self.hits[number], Hits { node, count });
+        if before.node != NodeId::NONE {
+            self.others.insert((before.node, number), before.count);
+        }
+        if self.others.len() > MOST_OTHERS {
+            // A counter that nobody else holds is of a node that is gone.
+            self.others.retain(|_, count| Arc::strong_count(count) > 1);
+        }
     }
 }

@@ -63,6 +63,31 @@ fn a_hit_allocates_nothing() {
 }
 
 #[test]
+fn caches_that_take_turns_count_their_own_hits() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let caches = runtime.block_on(async { [cache().await, cache().await] });
+    for cache in caches.iter().cycle().take(200) {
+        assert_eq!(runtime.block_on(cache.scope(user(42, 7))).name, "42 7");
+    }
+    for cache in &caches {
+        let stats = cache.stats().into_iter().find(|stats| stats.name() == "user").expect("registered");
+        assert_eq!((stats.loads(), stats.hits()), (1, 99));
+    }
+}
+
+#[test]
+fn hits_of_threads_that_are_gone_still_count() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let cache = runtime().block_on(cache());
+    for _ in 0..20 {
+        let call = || runtime().block_on(cache.scope(user(42, 7)));
+        std::thread::scope(|scope| scope.spawn(call).join().expect("no panics"));
+    }
+    let stats = cache.stats().into_iter().find(|stats| stats.name() == "user").expect("registered");
+    assert_eq!((stats.loads(), stats.hits()), (1, 19));
+}
+
+#[test]
 fn long_text_is_allocated_for_once() {
     let mail = "x".repeat(10_000);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
