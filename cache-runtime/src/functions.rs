@@ -8,6 +8,7 @@ use crate::buckets::Buckets;
 use crate::function::Function;
 use crate::metric::{Counts, Metric};
 use crate::recorder::Handles;
+use crate::threads::HitCounter;
 
 /// The functions that one cache has seen, by their number in the registry.
 #[derive(Debug)]
@@ -45,14 +46,8 @@ impl State {
         self.handles.count(metric);
     }
 
-    /// Tells the exporter of a hit that a thread counts by itself.
-    #[inline(always)]
-    pub(crate) fn tell_hit(&self) {
-        self.handles.count(Metric::HitL1);
-    }
-
     /// A counter of hits for one thread; those of threads that are gone are added up on the way.
-    pub(crate) fn new_hits(&self) -> Arc<AtomicU64> {
+    pub(crate) fn new_hits(&self) -> HitCounter {
         let mut hits = self.hits.lock().unwrap_or_else(PoisonError::into_inner);
         hits.retain(|counter| {
             let is_used = Arc::strong_count(counter) > 1;
@@ -63,7 +58,7 @@ impl State {
         });
         let counter = Arc::new(AtomicU64::new(0));
         hits.push(Arc::clone(&counter));
-        counter
+        HitCounter { count: counter, exported: self.handles.hits() }
     }
 
     pub(crate) fn load_took(&self, took: Duration) {

@@ -134,7 +134,6 @@ impl Node {
                 None => self.hit_shared(own, function, key)?,
             };
             own.hit(self.id, function.number(), || self.state(function).new_hits());
-            self.state(function).tell_hit();
             Some(value)
         });
         found.unwrap_or_else(|| self.hit_alone(function, key))

@@ -33,6 +33,35 @@ impl Handles {
     pub(crate) fn load_took(&self, took: Duration) {
         self.load_seconds.record(took);
     }
+
+    pub(crate) fn hits(&self) -> HitHandle {
+        HitHandle(self.counters[Metric::HitL1 as usize].clone())
+    }
+}
+
+/// Tells the exporter of one function's hits.
+#[cfg(feature = "metrics")]
+#[derive(Clone)]
+pub(crate) struct HitHandle(metrics::Counter);
+
+#[cfg(feature = "metrics")]
+impl HitHandle {
+    #[inline(always)]
+    pub(crate) fn hit(&self) {
+        self.0.increment(1);
+    }
+}
+
+/// Nobody listens: the feature `metrics` is off.
+#[cfg(not(feature = "metrics"))]
+#[derive(Clone)]
+pub(crate) struct HitHandle;
+
+#[cfg(not(feature = "metrics"))]
+#[expect(clippy::unused_self, reason = "the same call as with the feature")]
+impl HitHandle {
+    #[inline(always)]
+    pub(crate) fn hit(&self) {}
 }
 
 /// Nobody listens: the feature `metrics` is off.
@@ -50,4 +79,8 @@ impl Handles {
     pub(crate) fn count(&self, _metric: Metric) {}
 
     pub(crate) fn load_took(&self, _took: Duration) {}
+
+    pub(crate) fn hits(&self) -> HitHandle {
+        HitHandle
+    }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::near::{Near, NodeId};
+use crate::recorder::HitHandle;
 
 /// Beyond as many counters of other nodes, those of nodes that are gone are dropped.
 const MOST_OTHERS: usize = 256;
@@ -19,13 +20,28 @@ pub(crate) struct Own {
     /// By the function's number: the node that was used last.
     hits: Vec<Hits>,
     /// The same for nodes that were used before.
-    others: BTreeMap<(NodeId, usize), Arc<AtomicU64>>,
+    others: BTreeMap<(NodeId, usize), HitCounter>,
 }
 
 /// This thread's hits of one function in one node.
 struct Hits {
     node: NodeId,
-    count: Arc<AtomicU64>,
+    counter: Option<HitCounter>,
+}
+
+/// What one thread counts its hits of one function with. The node holds the count too.
+pub(crate) struct HitCounter {
+    pub(crate) count: Arc<AtomicU64>,
+    pub(crate) exported: HitHandle,
+}
+
+impl HitCounter {
+    /// Counts one hit: only this thread writes.
+    #[inline(always)]
+    fn hit(&self) {
+        self.count.store(self.count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.exported.hit();
+    }
 }
 
 thread_local! {
@@ -41,28 +57,28 @@ pub(crate) fn with_own<R>(with: impl FnOnce(&mut Own) -> R) -> Option<R> {
 impl Own {
     /// Counts a hit. `counter` makes the counter that the node sums up, on this thread's first hit of the function.
     #[inline(always)]
-    pub(crate) fn hit(&mut self, node: NodeId, function: u32, counter: impl FnOnce() -> Arc<AtomicU64>) {
+    pub(crate) fn hit(&mut self, node: NodeId, function: u32, counter: impl FnOnce() -> HitCounter) {
         let number = function as usize;
-        if self.hits.get(number).is_none_or(|hits| hits.node != node) {
-            self.begin(node, number, counter);
+        match self.hits.get(number) {
+            Some(Hits { node: last, counter: Some(counter) }) if *last == node => counter.hit(),
+            _ => self.begin(node, number, counter),
         }
-        let count = &self.hits[number].count;
-        count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     #[cold]
-    fn begin(&mut self, node: NodeId, number: usize, counter: impl FnOnce() -> Arc<AtomicU64>) {
+    fn begin(&mut self, node: NodeId, number: usize, counter: impl FnOnce() -> HitCounter) {
         while self.hits.len() <= number {
-            self.hits.push(Hits { node: NodeId::NONE, count: Arc::default() });
+            self.hits.push(Hits { node: NodeId::NONE, counter: None });
         }
-        let count = self.others.remove(&(node, number)).unwrap_or_else(counter);
-        let before = std::mem::replace(&mut self.hits[number], Hits { node, count });
-        if before.node != NodeId::NONE {
-            self.others.insert((before.node, number), before.count);
+        let counter = self.others.remove(&(node, number)).unwrap_or_else(counter);
+        counter.hit();
+        let before = std::mem::replace(&mut self.hits[number], Hits { node, counter: Some(counter) });
+        if let Some(counter) = before.counter {
+            self.others.insert((before.node, number), counter);
         }
         if self.others.len() > MOST_OTHERS {
             // A counter that nobody else holds is of a node that is gone.
-            self.others.retain(|_, count| Arc::strong_count(count) > 1);
+            self.others.retain(|_, counter| Arc::strong_count(&counter.count) > 1);
         }
     }
 }
