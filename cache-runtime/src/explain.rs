@@ -31,7 +31,7 @@ use crate::lookup::{Lookup, Watcher};
 /// assert_eq!(lookups[1].outcome(), Outcome::HitL1);
 /// # });
 /// # fn tokio_test(future: impl Future<Output = ()>) {
-/// #     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+/// #     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
 /// # }
 /// ```
 pub async fn explain<F: Future>(future: F) -> (F::Output, Vec<Lookup>) {

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_end_in_their_order_and_leave_nothing_behind() {
+    fn no_wait_ends_early() {
         let started = Instant::now();
         let order = Mutex::new(Vec::new());
         thread::scope(|scope| {

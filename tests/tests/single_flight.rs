@@ -292,18 +292,19 @@ async fn right(id: u64, #[cache(skip)] gate: &Gate) -> u64 {
 async fn two_loads_that_wait_for_each_other_are_noticed() {
     let gate = Gate::new();
     gate.close();
-    cache()
-        .await
-        .scope(async {
-            let (mut one, mut other) = (Box::pin(left(7, &gate)), Box::pin(right(7, &gate)));
-            gate.wait_for_load(&mut one).await;
-            gate.wait_for_load(&mut other).await;
-            // Now each leads its own key and, once let through, wants the other's.
-            gate.open();
-            let (one, other) = futures::join!(one, other);
-            assert!(one >= 7 && other >= 7);
-        })
-        .await;
+    let cache = cache().await;
+    let calls = cache.scope(async {
+        let (mut one, mut other) = (Box::pin(left(7, &gate)), Box::pin(right(7, &gate)));
+        gate.wait_for_load(&mut one).await;
+        gate.wait_for_load(&mut other).await;
+        // Now each leads its own key and, once let through, wants the other's.
+        gate.open();
+        let (one, other) = futures::join!(one, other);
+        assert!(one >= 7 && other >= 7);
+    });
+    let ((), lookups) = explain(calls).await;
+    let noticed = |lookup: &cache_runtime::Lookup| lookup.outcome() == Outcome::Bypassed(Bypass::Reentrant);
+    assert!(lookups.iter().any(noticed), "only the load timeout ended it: {lookups:?}");
 }
 
 async fn with_clock() -> (Cache, ManualClock) {
