@@ -1,17 +1,22 @@
 //! How a cache is set up.
 
+mod environment;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_spec::{duration, name};
+use cache_spec::name;
 
 use crate::cache::Cache;
 use crate::clock::{Clock, Time};
+use crate::codec::Codec;
 use crate::current::{DEFAULT_L1_BYTES, DEFAULT_LOAD_TIMEOUT, HASH_CONTEXT};
 use crate::error::Error;
 use crate::node::Settings;
+use crate::receive;
 use crate::registry;
 use crate::rules::Rules;
+use crate::second::{OnFailover, Second, SecondSettings};
 
 /// Settings of a cache to be; made by [`Cache::builder`].
 #[derive(Debug)]
@@ -24,6 +29,7 @@ pub struct Builder {
     clock: Option<Arc<dyn Clock>>,
     seed: Option<u64>,
     rules: Rules,
+    second: SecondSettings,
 }
 
 impl Builder {
@@ -36,28 +42,104 @@ impl Builder {
             clock: None,
             seed: None,
             rules: Rules::ALL,
+            second: SecondSettings::default(),
         }
     }
 
     /// Settings from variables; `read` is the environment.
     pub(crate) fn from_env(read: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        if read("CACHE_URL").is_some_and(|url| !url.is_empty()) {
-            let problem = "this version has no second tier; unset it to run embedded".to_owned();
-            return Err(Error::Setting { name: "CACHE_URL", problem });
-        }
-        let mut builder = Self::new(read("CACHE_APP").unwrap_or_else(|| "app".to_owned()));
-        if let Some(bytes) = read("CACHE_L1_BYTES") {
-            builder.l1_capacity = parse_bytes(&bytes)?;
-        }
-        if let Some(text) = read("CACHE_LOAD_TIMEOUT") {
-            let problem = |mistake: cache_spec::Mistake| mistake.to_string();
-            let parsed = duration::parse(&text).map_err(problem);
-            builder.load_timeout = parsed.map_err(|problem| Error::Setting { name: "CACHE_LOAD_TIMEOUT", problem })?;
-        }
-        if let Some(secret) = read("CACHE_HASH_KEY") {
-            builder = builder.hash_key(secret.as_bytes());
-        }
-        Ok(builder)
+        environment::builder(read)
+    }
+
+    /// The second tier: a Redis (7.0 or newer) or Valkey that several processes share. Without it the cache is embedded.
+    ///
+    /// | url | server |
+    /// |---|---|
+    /// | `redis://[user:password@]host[:port][/db]` | one server |
+    /// | `rediss://..` | the same over TLS; `?ca=/path/to/ca.pem` for a certificate authority of your own |
+    /// | `unix:///path/to/socket` | one server on this machine |
+    /// | `redis-cluster://host1:port,host2:port` | a cluster, of which some nodes are named |
+    /// | `redis-sentinel://host1:port,host2:port/service` | the primary that these sentinels name |
+    pub fn redis(mut self, url: impl Into<String>) -> Self {
+        self.second.url = Some(url.into());
+        self
+    }
+
+    /// How long another process may go on serving a value from its in-process tier after it was invalidated, whatever the
+    /// network does: a process that cannot confirm for so long that it has read every invalidation stops serving from
+    /// there. 2 s unless set; while all is well it is milliseconds.
+    pub fn max_staleness(mut self, most: Duration) -> Self {
+        self.second.max_staleness = most;
+        self
+    }
+
+    /// The most that the second tier may add to a call: after it the call goes on without. 100 ms unless set.
+    pub fn op_timeout(mut self, most: Duration) -> Self {
+        self.second.op_timeout = most;
+        self
+    }
+
+    /// How long the lease of a load lives without being renewed: a process that dies is replaced after it. 2 s unless set.
+    pub fn lease(mut self, length: Duration) -> Self {
+        self.second.lease = length;
+        self
+    }
+
+    /// How many connections carry reads and writes, to each server.
+    pub fn pool_size(mut self, connections: usize) -> Self {
+        self.second.pool_size = connections;
+        self
+    }
+
+    /// Whether [`Builder::build`] fails while the server cannot be reached. Else it warns, and the cache works without
+    /// its second tier until the server is there. False unless set.
+    pub fn require_redis(mut self, required: bool) -> Self {
+        self.second.require = required;
+        self
+    }
+
+    /// How many replicas must have an invalidation before it counts as applied (Redis' `WAIT`); 0 unless set. It narrows
+    /// what a failover can lose, it does not close it.
+    pub fn min_replicas(mut self, replicas: usize) -> Self {
+        self.second.min_replicas = replicas;
+        self
+    }
+
+    /// What happens when another server takes over, or the same one comes back.
+    pub fn on_failover(mut self, then: OnFailover) -> Self {
+        self.second.on_failover = then;
+        self
+    }
+
+    /// How values are written into the second tier. Values that another codec wrote are still read.
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.second.codec = codec;
+        self
+    }
+
+    /// Values that take more bytes than this are compressed (LZ4); none unless set.
+    pub fn compress_over(mut self, bytes: usize) -> Self {
+        self.second.compress_over = Some(bytes);
+        self
+    }
+
+    /// Values that take more bytes than this are not stored in the second tier, and counted. 1 MiB unless set.
+    pub fn max_value(mut self, bytes: usize) -> Self {
+        self.second.max_value = bytes;
+        self
+    }
+
+    /// How many invalidations are remembered one by one while the server is away; beyond it they are widened to whole
+    /// functions. 4,096 unless set.
+    pub fn journal(mut self, invalidations: usize) -> Self {
+        self.second.journal = invalidations;
+        self
+    }
+
+    /// How many loads may run at the same time in this process while the second tier does not answer. 1,024 unless set.
+    pub fn load_limit(mut self, loads: usize) -> Self {
+        self.second.load_limit = loads;
+        self
     }
 
     /// The most bytes that the in-process tier may hold, by estimate. 64 MiB unless set.
@@ -73,8 +155,8 @@ impl Builder {
         self
     }
 
-    /// The secret under which `<arg:hash>` parts are hashed. Without it, whoever knows the application's name can check
-    /// guesses of such a value against its key.
+    /// The secret under which `<arg:hash>` parts are hashed: the same in all processes of one application. Without it,
+    /// whoever knows the application's name can check guesses of such a value against its key.
     pub fn hash_key(mut self, secret: &[u8]) -> Self {
         self.hash_key = Some(secret.to_vec());
         self
@@ -99,65 +181,35 @@ impl Builder {
         self
     }
 
-    /// Builds the cache. Embedded, nothing is waited for.
+    /// Builds the cache. Embedded, nothing is waited for; with a second tier it connects, on the current tokio runtime,
+    /// which then runs the cache's own tasks.
     ///
     /// # Errors
     ///
     /// [`Error::Name`] for a name that cannot stand in keys, [`Error::Overlap`] and [`Error::EventName`] for cached
-    /// functions and events of the program that contradict each other.
+    /// functions and events of the program that contradict each other, [`Error::Setting`] for a URL or a time that means
+    /// nothing, [`Error::Redis`] for refused credentials, and for a server that is not there where it is required.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
-    #[expect(clippy::unused_async, reason = "a second tier is connected to here")]
+    /// Dropping the future leaves nothing behind but keys that end by themselves.
     pub async fn build(self) -> Result<Cache, Error> {
         name::check_app(&self.app).map_err(Error::Name)?;
         registry::check()?;
         let secret = self.hash_key.as_deref().unwrap_or(self.app.as_bytes());
-        Ok(Cache::new(Settings {
-            hash_key: blake3::derive_key(HASH_CONTEXT, secret),
+        let hash_key = blake3::derive_key(HASH_CONTEXT, secret);
+        let second = Second::open(&self.app, hash_key, self.second).await?;
+        let cache = Cache::new(Settings {
+            hash_key,
             app: self.app,
             l1_capacity: self.l1_capacity,
             time: self.clock.map_or_else(Time::system, Time::Given),
             seed: self.seed,
             load_timeout: self.load_timeout,
             rules: self.rules,
-        }))
-    }
-}
-
-fn parse_bytes(text: &str) -> Result<u64, Error> {
-    let problem = || format!("`{text}` is no number of bytes; write digits only, as in `67108864`");
-    text.trim().parse().map_err(|_| Error::Setting { name: "CACHE_L1_BYTES", problem: problem() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn from(variables: &[(&str, &str)]) -> Result<Builder, Error> {
-        let find = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        Builder::from_env(find)
-    }
-
-    #[track_caller]
-    fn check(variables: &[(&str, &str)], message: &str) {
-        let error = from(variables).expect_err("a mistake is an error");
-        assert!(error.to_string().contains(message), "{error}");
-    }
-
-    #[test]
-    fn variables_are_read() {
-        let builder = from(&[("CACHE_APP", "shop"), ("CACHE_L1_BYTES", "1024"), ("CACHE_LOAD_TIMEOUT", "2s")]);
-        let builder = builder.expect("all are well formed");
-        assert_eq!((builder.app.as_str(), builder.l1_capacity), ("shop", 1024));
-        assert_eq!(builder.load_timeout, Duration::from_secs(2));
-    }
-
-    #[test]
-    fn mistakes_name_the_variable() {
-        check(&[("CACHE_L1_BYTES", "64MB")], "`CACHE_L1_BYTES`: `64MB` is no number of bytes");
-        check(&[("CACHE_LOAD_TIMEOUT", "soon")], "`CACHE_LOAD_TIMEOUT`");
-        check(&[("CACHE_URL", "redis://localhost")], "`CACHE_URL`: this version has no second tier");
+            second,
+        });
+        receive::start(cache.node()).await;
+        Ok(cache)
     }
 }

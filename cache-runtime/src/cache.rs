@@ -4,16 +4,19 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use crate::after::After;
 use crate::builder::Builder;
 use crate::context::Context;
 use crate::current::{self, current_node};
 use crate::error::Error;
 use crate::event::Event;
+use crate::health::Health;
 use crate::node::{Node, Settings};
 use crate::publish::Publish;
 use crate::registry;
 use crate::stats::FunctionStats;
 use crate::subscribers::Subscription;
+use crate::token::Token;
 
 /// A cache: a cheap handle, cloned freely; all clones are the same cache.
 ///
@@ -48,8 +51,15 @@ impl Cache {
     /// | `CACHE_L1_BYTES` | bytes of the in-process tier | 67108864 |
     /// | `CACHE_LOAD_TIMEOUT` | how long a load may hold its key, e.g. `10s` | `30s` |
     /// | `CACHE_HASH_KEY` | the secret under which `<arg:hash>` parts are hashed | made of the application's name |
+    /// | `CACHE_URL` | the second tier, as [`Builder::redis`] takes it | none: embedded |
+    /// | `CACHE_MAX_STALENESS` | [`Builder::max_staleness`] | `2s` |
+    /// | `CACHE_OP_TIMEOUT` | [`Builder::op_timeout`] | `100ms` |
+    /// | `CACHE_POOL_SIZE` | [`Builder::pool_size`] | 2 |
+    /// | `CACHE_REQUIRE_REDIS` | [`Builder::require_redis`] | `false` |
+    /// | `CACHE_MIN_REPLICAS` | [`Builder::min_replicas`] | 0 |
+    /// | `CACHE_CODEC` | [`Builder::codec`]: `bincode`, `postcard`, `msgpack`, `json` | `bincode` |
     ///
-    /// `CACHE_URL` is refused: this version has no second tier.
+    /// Empty variables are like missing ones.
     ///
     /// # Errors
     ///
@@ -97,15 +107,35 @@ impl Cache {
         context.scope(future).await
     }
 
+    /// This cache, for reads that come after the invalidation that `token` stands for: read-your-writes across processes.
+    /// The token of a [`Receipt`](crate::Receipt) fits into a header; the process that gets it reads what was written.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use cache_runtime::{Cache, Token};
+    /// # async fn load_user(tenant: u64, id: u64) {}
+    /// # async fn example(cache: Cache, header: &str) -> Result<(), Box<dyn std::error::Error>> {
+    /// let token: Token = header.parse()?;
+    /// let user = cache.after(&token).scope(load_user(42, 7)).await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn after(&self, token: &Token) -> After {
+        After::new(Arc::clone(&self.node), *token)
+    }
+
     /// Publishes an event: what it invalidates is invalid when this returns, in both tiers, for keys and groups, and for
     /// every load that is still running.
     ///
     /// Publish after the commit: a load that begins in between would keep the old value rightly.
     ///
+    /// While the second tier is away the invalidation waits for it: see [`Delivery::Queued`](crate::Delivery::Queued).
+    ///
     /// # Errors
     ///
-    /// [`Error::Event`] if there are subscribers and the event cannot be serialised for them; it has invalidated all the
-    /// same.
+    /// [`Error::Event`] if the event cannot be serialised for subscribers or for other processes; it has invalidated in
+    /// this process all the same.
     ///
     /// # Cancel safety
     ///
@@ -137,6 +167,12 @@ impl Cache {
     #[must_use]
     pub fn stats(&self) -> Vec<FunctionStats> {
         registry::all().into_iter().map(|function| FunctionStats::of(&self.node, function)).collect()
+    }
+
+    /// How this cache stands with its second tier now.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        Health::of(&self.node)
     }
 
     /// How many entries the in-process tier holds, those included that will not be served again but were not dropped yet.

@@ -9,6 +9,7 @@ use std::task::{Context as TaskContext, Poll};
 use crate::flight::FlightId;
 use crate::lookup::Watcher;
 use crate::node::Node;
+use crate::token::Token;
 
 thread_local! {
     /// How many scopes this thread is polling now: a hit outside of all of them asks nothing else.
@@ -22,6 +23,8 @@ pub(crate) struct Context {
     pub(crate) node: Option<Arc<Node>>,
     pub(crate) watcher: Option<Watcher>,
     pub(crate) loading: Option<Arc<Loading>>,
+    /// The invalidations that every read has to have seen.
+    pub(crate) after: Option<Token>,
 }
 
 /// The loads that a task is inside of, innermost first.

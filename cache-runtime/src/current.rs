@@ -53,5 +53,6 @@ fn embedded() -> Arc<Node> {
         seed: None,
         load_timeout: DEFAULT_LOAD_TIMEOUT,
         rules: Rules::ALL,
+        second: None,
     }))
 }

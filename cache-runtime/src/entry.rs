@@ -4,15 +4,21 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::announce::{Announcement, Put, announce};
 use crate::cache::Cache;
+use crate::codec::Coder;
 use crate::error::Error;
 use crate::function::{Drafts, Function};
 use crate::key::{Key, Parts};
+use crate::l1::shortened;
 use crate::metric::Metric;
 use crate::node::{Address, Filling, Node};
 use crate::publish::Receipt;
 use crate::registry;
+use crate::second::Second;
 use crate::shape::{Kept, Shape, Value};
+use crate::store::{Seen, Slot};
+use crate::stored::{Opened, Opening, Sealing};
 use crate::weight::weigh;
 
 /// One cached value of one function, named by the function's key arguments: made by `NAME_entry(..)`. `T` is what is
@@ -31,6 +37,13 @@ struct Keeping<T> {
     keep: fn(&T) -> Kept,
     take: fn(Kept) -> Option<T>,
     is_absent: fn(&T) -> bool,
+    coder: &'static Coder,
+}
+
+impl<T> Keeping<T> {
+    fn of<S: Shape<Kept = T>>() -> Self {
+        Self { keep: S::keep, take: S::take, is_absent: S::is_absent, coder: S::CODER }
+    }
 }
 
 impl<T: Value> Entry<T> {
@@ -38,7 +51,7 @@ impl<T: Value> Entry<T> {
         let node = Arc::clone(Cache::current().node());
         let drafts = function.drafts(parts);
         let address = node.address_of(function, Key::of(registry::number_of(function), parts), &drafts);
-        Self { node, address, drafts, keeping: Keeping { keep: S::keep, take: S::take, is_absent: S::is_absent } }
+        Self { node, address, drafts, keeping: Keeping::of::<S>() }
     }
 
     /// The same entry in another cache.
@@ -55,24 +68,46 @@ impl<T: Value> Entry<T> {
         self.node.full_key(&self.address)
     }
 
-    /// The kept value, if there is one that may be served; loads nothing and counts nothing.
+    /// The kept value, if there is one that may be served, from whichever tier; loads nothing and counts nothing.
     ///
     /// # Errors
     ///
-    /// None in an embedded cache.
+    /// [`Error::Redis`] if the second tier does not answer. None in an embedded cache.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
-    #[expect(clippy::unused_async, reason = "the second tier is asked here")]
     pub async fn peek(&self) -> Result<Option<Peek<T>>, Error> {
         let function = self.address.function;
         let entry = self.node.fresh(&self.address.key.probe(), function.is_grouped());
-        Ok(entry.and_then(|entry| {
-            let value = (self.keeping.take)(entry.clone().into_value(function.is_grouped()))?;
+        if let Some(entry) = entry
+            && let Some(value) = (self.keeping.take)(entry.clone().into_value(function.is_grouped()))
+        {
             let (age, remaining) = self.node.ages(&entry, function, (self.keeping.is_absent)(&value));
-            Some(Peek { value, age, remaining })
-        }))
+            return Ok(Some(Peek { value, age, remaining }));
+        }
+        match self.node.second_for(function) {
+            Some(second) => self.peek_stored(second).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn peek_stored(&self, second: &Second) -> Result<Option<Peek<T>>, Error> {
+        if !second.may_read(&self.address, self.node.rules) {
+            return Err(Error::Redis { problem: "the second tier is not in use at the moment".to_owned() });
+        }
+        let (place, sent) = (self.node.place(&self.address), self.node.time.now());
+        let seen = second.store.read(&place.entry, &place.stamps).await;
+        let Seen { slot, stamps } = seen.map_err(|fault| Error::Redis { problem: fault.to_string() })?;
+        let Slot::Value(bytes) = slot else { return Ok(None) };
+        let opening = Opening { entry: &place.entry, function: self.address.function, coder: self.keeping.coder };
+        match opening.open(&self.node, second, &bytes, &stamps, sent) {
+            Opened::Fresh(stored) => Ok((self.keeping.take)(Arc::clone(&stored.kept)).map(|value| {
+                let (age, remaining) = (stored.age.unwrap_or_default(), stored.remaining.unwrap_or_default());
+                Peek { value, age, remaining }
+            })),
+            Opened::Over | Opened::Damaged => Ok(None),
+        }
     }
 
     /// Keeps `value` as if it had just been loaded, with the function's ttl and jitter. Loads under way are fenced off.
@@ -80,41 +115,70 @@ impl<T: Value> Entry<T> {
     /// Put after the commit, and only where one writer at a time writes this value: of two puts that race, the later one
     /// is kept, whichever committed first. Where writers race, [`Entry::invalidate`] is always right.
     ///
-    /// `None` without a `negative_ttl` is not kept: then it only invalidates.
+    /// `None` without a `negative_ttl` is not kept: then it only invalidates. So does a value that cannot be stored, for
+    /// other processes.
     ///
     /// # Errors
     ///
-    /// None in an embedded cache.
+    /// None: see [`Receipt::delivery`].
     ///
     /// # Cancel safety
     ///
-    /// Once polled it has taken effect.
-    #[expect(clippy::unused_async, reason = "the second tier is written here")]
+    /// Once polled it takes effect, whether it is waited for or not; in this process alone, if it is dropped early.
     pub async fn put(&self, value: T) -> Result<Receipt, Error> {
-        let fence = self.node.epochs.bump_for_put(self.address.slots.key, &self.address.slots.groups);
-        self.node.count(self.address.function, Metric::Invalidated);
-        if let Some(lifetime) = self.address.function.lifetime((self.keeping.is_absent)(&value)) {
-            let (kept, bytes) = ((self.keeping.keep)(&value), weigh(&value));
-            self.node.fill(&self.address, Filling { kept, bytes, lifetime, fence });
-        }
-        Ok(Receipt::applied(1))
+        let (node, address) = (&self.node, &self.address);
+        node.count(address.function, Metric::Invalidated);
+        let absent = (self.keeping.is_absent)(&value);
+        let (kept, share) = ((self.keeping.keep)(&value), node.dice.share());
+        let Some(second) = &node.second else {
+            let fence = node.epochs.bump_for_put(address.slots.key, &address.slots.groups);
+            if let Some(full) = address.function.lifetime(absent) {
+                let life = node.life(address.function, full, share);
+                node.fill(address, Filling { kept, bytes: weigh(&value), life, fence });
+            }
+            return Ok(Receipt::applied(1));
+        };
+        node.epochs.bump(address.slots.key);
+        let put = self.stored(second, &kept, absent, share).await;
+        // Not into the in-process tier: another process's invalidation may be applied here before this one is done, and
+        // a value kept after it would hide it. The next read takes the value from the second tier.
+        Ok(announce(node, Announcement::of_key(second, address, put)).await)
     }
 
-    /// Makes the kept value invalid, and every load of it that still runs.
+    /// The value as the second tier stores it; nothing where it may not be stored, or not safely.
+    async fn stored(&self, second: &Second, kept: &Kept, absent: bool, share: u8) -> Option<Put> {
+        let function = self.node.second_for(self.address.function).map(|_| self.address.function)?;
+        let life = shortened(function.stored_lifetime(absent)?, function.spec().jitter, share);
+        let place = self.node.place(&self.address);
+        let stamps = match place.stamps.as_slice() {
+            [] => Vec::new(),
+            // From before the value is stored: a group that is invalidated meanwhile invalidates it too.
+            stamps => second.store.read(&place.entry, stamps).await.ok()?.stamps,
+        };
+        // A missing stamp is like no other.
+        let stamps = stamps.into_iter().collect::<Option<Vec<_>>>()?;
+        let sealing = Sealing { entry: &place.entry, kept, stamps: &stamps, life, load: Duration::ZERO };
+        let bytes = sealing.seal(&self.node, second, function, self.keeping.coder)?;
+        Some(Put { entry: place.entry, bytes, life })
+    }
+
+    /// Makes the kept value invalid, and every load of it that still runs, in every process.
     ///
     /// # Errors
     ///
-    /// None in an embedded cache.
+    /// None: see [`Receipt::delivery`].
     ///
     /// # Cancel safety
     ///
-    /// Once polled it has taken effect.
-    #[expect(clippy::unused_async, reason = "the second tier is invalidated here")]
+    /// Once polled it takes effect, whether it is waited for or not.
     pub async fn invalidate(&self) -> Result<Receipt, Error> {
         self.node.epochs.bump(self.address.slots.key);
         self.node.l1.remove(&self.address.key);
         self.node.count(self.address.function, Metric::Invalidated);
-        Ok(Receipt::applied(1))
+        Ok(match &self.node.second {
+            None => Receipt::applied(1),
+            Some(second) => announce(&self.node, Announcement::of_key(second, &self.address, None)).await,
+        })
     }
 }
 

@@ -14,6 +14,8 @@ use crate::sync::{AtomicU64, Ordering};
 pub(crate) struct Epochs {
     fine: Box<[AtomicU64]>,
     coarse: Box<[AtomicU64]>,
+    /// Part of every fence: dropping everything scans nothing either.
+    all: AtomicU64,
 }
 
 /// The place of a key's or a group's epoch; at most [`SLOT_BITS`] wide.
@@ -30,7 +32,7 @@ impl Epochs {
     pub(crate) fn new(count: usize) -> Self {
         let count = count.clamp(1, 1 << SLOT_BITS).next_power_of_two();
         let array = |count| (0..count).map(|_| AtomicU64::new(0)).collect();
-        Self { fine: array(count), coarse: array(count.min(COARSE)) }
+        Self { fine: array(count), coarse: array(count.min(COARSE)), all: AtomicU64::new(0) }
     }
 
     /// The slot of a hash.
@@ -42,13 +44,13 @@ impl Epochs {
     /// The fence of a key and its groups now.
     #[inline(always)]
     pub(crate) fn fence(&self, key: Slot, groups: &[Slot]) -> u64 {
-        sum(&self.fine, key, groups)
+        self.sum(&self.fine, key, groups)
     }
 
     /// The coarse fence of a key and its groups now. Read it *before* the fence that it is to stand for.
     #[inline(always)]
     pub(crate) fn coarse_fence(&self, key: Slot, groups: &[Slot]) -> u64 {
-        sum(&self.coarse, key, groups)
+        self.sum(&self.coarse, key, groups)
     }
 
     /// Fences off every load and entry of this slot that began before. Returns the new epoch.
@@ -59,17 +61,24 @@ impl Epochs {
         epoch
     }
 
+    /// Fences off every load and entry that began before.
+    pub(crate) fn bump_all(&self) {
+        self.all.fetch_add(1, Ordering::SeqCst);
+    }
+
+    #[inline(always)]
+    fn sum(&self, epochs: &[AtomicU64], key: Slot, groups: &[Slot]) -> u64 {
+        let own = self.all.load(Ordering::SeqCst).wrapping_add(epoch(epochs, key));
+        groups.iter().fold(own, |sum, group| sum.wrapping_add(epoch(epochs, *group)))
+    }
+
     /// Bumps the key's own slot and returns the fence under which a value that was put by this very call may stand:
     /// the other epochs as they were *before*, so that whatever else is invalidated meanwhile invalidates it too.
     pub(crate) fn bump_for_put(&self, key: Slot, groups: &[Slot]) -> u64 {
-        let others = groups.iter().fold(0, |sum: u64, group| sum.wrapping_add(epoch(&self.fine, *group)));
+        let all = self.all.load(Ordering::SeqCst);
+        let others = groups.iter().fold(all, |sum: u64, group| sum.wrapping_add(epoch(&self.fine, *group)));
         self.bump(key).wrapping_add(others)
     }
-}
-
-#[inline(always)]
-fn sum(epochs: &[AtomicU64], key: Slot, groups: &[Slot]) -> u64 {
-    groups.iter().fold(epoch(epochs, key), |sum, group| sum.wrapping_add(epoch(epochs, *group)))
 }
 
 #[inline(always)]

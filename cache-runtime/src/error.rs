@@ -32,6 +32,16 @@ pub enum Error {
     Installed,
     /// The event could not be serialised for its subscribers.
     Event(serde_json::Error),
+    /// The servers of the second tier refuse this process, or are not there although they are required.
+    Redis {
+        /// What they said.
+        problem: String,
+    },
+    /// The invalidation took effect, but not every process has confirmed in time that it knows of it.
+    NotEverywhere {
+        /// How many processes may still serve an older value, until their right to do so ends by itself.
+        waiting: usize,
+    },
 }
 
 /// Two functions whose templates can render the same key although their outputs differ.
@@ -61,6 +71,10 @@ impl fmt::Display for Error {
                 "a default cache is installed already; use `cache.scope(..)` to override it for one task tree",
             ),
             Self::Event(error) => write!(f, "the event cannot be serialised: {error}"),
+            Self::Redis { problem } => write!(f, "redis: {problem}"),
+            Self::NotEverywhere { waiting } => {
+                write!(f, "the invalidation took effect, but {waiting} processes have not confirmed it in time")
+            }
         }
     }
 }
@@ -71,6 +85,7 @@ impl std::error::Error for Error {
             Self::Name(mistake) => Some(mistake),
             Self::Event(error) => Some(error),
             Self::Setting { .. } | Self::Overlap(_) | Self::EventName { .. } | Self::Installed => None,
+            Self::Redis { .. } | Self::NotEverywhere { .. } => None,
         }
     }
 }

@@ -1,20 +1,36 @@
 //! The load and what becomes of its value. As little as possible is generic: it is compiled again for every function.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::claim::Allowance;
 use crate::clock::Moment;
+use crate::codec::Coder;
 use crate::context::{Context, Scoped};
 use crate::flight::Lead;
 use crate::key::Key;
+use crate::l1::{Life, shortened};
+use crate::lease::Lease;
 use crate::metric::Metric;
-use crate::node::Filling;
-use crate::read::Missed;
+use crate::node::{Address, Filling, Node, Place};
+use crate::read::{Leading, Missed, Tenure};
+use crate::rules::Rule;
+use crate::second::Second;
 use crate::shape::Kept;
+use crate::store::Ending;
+#[cfg(feature = "mutants")]
+use crate::store::Invalidation;
+use crate::stored::Sealing;
 
 /// A load that this call leads: the duty, and what must be known when it ends.
 pub(crate) struct Loading {
     missed: Box<Missed>,
     lead: Lead<Key, Kept>,
+    claim: Tenure,
+    coder: &'static Coder,
     /// Taken from the caller's task, since the load may run in another.
     context: Option<Context>,
     began: Moment,
@@ -22,26 +38,30 @@ pub(crate) struct Loading {
 
 /// What a load ended with, without its type.
 pub(crate) enum Loaded {
-    Value {
-        kept: Kept,
-        /// Estimated bytes.
-        bytes: usize,
-        /// `None`, where the function returns an `Option`.
-        absent: bool,
-        /// What `store_if` says.
-        wanted: bool,
-    },
+    Value(LoadedValue),
     /// The function's own error, where it can be copied.
     Error(Option<Kept>),
 }
 
+/// A loaded value.
+pub(crate) struct LoadedValue {
+    pub(crate) kept: Kept,
+    /// Estimated bytes.
+    pub(crate) bytes: usize,
+    /// `None`, where the function returns an `Option`.
+    pub(crate) absent: bool,
+    /// What `store_if` says.
+    pub(crate) wanted: bool,
+}
+
 impl Loading {
     /// The load begins.
-    pub(crate) fn begin(missed: Box<Missed>, lead: Lead<Key, Kept>) -> Self {
+    pub(crate) fn begin(missed: Box<Missed>, leading: Leading, coder: &'static Coder) -> Self {
+        let Leading { lead, claim } = leading;
         lead.loading();
         missed.node.count(missed.address.function, Metric::Load);
         let context = Some(Context::current().loading(lead.id()));
-        Self { began: missed.node.time.now(), missed, lead, context }
+        Self { began: missed.node.time.now(), missed, lead, claim, coder, context }
     }
 
     /// The function's body, inside its own load.
@@ -49,33 +69,147 @@ impl Loading {
         self.context.take().unwrap_or_default().scope(body)
     }
 
-    /// Keeps the value, if the fence allows it, and tells those who follow.
-    pub(crate) fn settle(self, loaded: Loaded) {
+    /// Keeps the value, if nothing overtook its load, and tells those who follow. Without a second tier it is done at the
+    /// first poll.
+    ///
+    /// Dropping it hands over to those who follow.
+    pub(crate) fn settle(self, loaded: Loaded) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(self.settled(loaded))
+    }
+
+    async fn settled(self, loaded: Loaded) {
         let (node, function) = (&self.missed.node, self.missed.address.function);
-        node.state(function).load_took(node.time.now().since(self.began));
+        let took = node.time.now().since(self.began);
+        node.state(function).load_took(took);
         match loaded {
             Loaded::Error(shared) => {
                 node.count(function, Metric::LoadError);
+                if let Tenure::Leased(lease, _) = self.claim {
+                    lease.fail();
+                }
                 self.lead.fail(shared);
             }
-            Loaded::Value { kept, bytes, absent, wanted } => {
-                let lifetime = function.lifetime(absent).filter(|_| wanted);
-                self.keep(kept, bytes, lifetime);
+            Loaded::Value(value) => self.keep(value, took).await,
+        }
+    }
+
+    async fn keep(self, value: LoadedValue, took: Duration) {
+        let Self { missed, lead, claim, coder, .. } = self;
+        let (node, address) = (&missed.node, &missed.address);
+        // Nobody joins from here on: the verdict is about those who came before.
+        lead.seal();
+        let lives = Lives::of(node, address, &value);
+        let verdict = match claim {
+            Tenure::Leased(lease, allowance) => {
+                let fill = Fill { node, address, coder, value: &value, life: lives.stored, took };
+                fill.into_second(lease, allowance).await
+            }
+            Tenure::Embedded => true,
+            Tenure::Without(permit) => {
+                drop::<Option<OwnedSemaphorePermit>>(permit);
+                true
+            }
+        };
+        let accepted = lead.may_keep(node.fence(address)) && verdict;
+        match lives.near {
+            _ if !accepted => node.count(address.function, Metric::RefusedFill),
+            None => node.count(address.function, Metric::NotKept),
+            // Kept under the fence of the flight's beginning: an invalidation from here on finds it unusable.
+            Some(life) => {
+                let (kept, bytes, fence) = (value.kept.clone(), value.bytes, lead.fence());
+                node.fill(address, Filling { kept, bytes, life, fence });
+            }
+        }
+        lead.finish(value.kept, accepted);
+    }
+}
+
+/// How long a value lives in each tier, shortened by the same jitter.
+struct Lives {
+    near: Option<Life>,
+    stored: Option<Duration>,
+}
+
+impl Lives {
+    fn of(node: &Node, address: &Address, value: &LoadedValue) -> Self {
+        let function = address.function;
+        let share = node.dice.share();
+        let near = function.lifetime(value.absent).filter(|_| value.wanted);
+        let stored = function.stored_lifetime(value.absent).filter(|_| value.wanted);
+        Self {
+            near: near.map(|full| node.life(function, full, share)),
+            stored: stored.map(|full| shortened(full, function.spec().jitter, share)),
+        }
+    }
+}
+
+/// A value on its way into the second tier.
+struct Fill<'a> {
+    node: &'a Node,
+    address: &'a Address,
+    coder: &'static Coder,
+    value: &'a LoadedValue,
+    life: Option<Duration>,
+    took: Duration,
+}
+
+impl Fill<'_> {
+    /// Ends the lease, with the value where it may be stored. Tells whether no invalidation overtook the load.
+    async fn into_second(&self, lease: Lease, mut allowance: Allowance) -> bool {
+        let Some(second) = &self.node.second else { return false };
+        let place = self.node.place(self.address);
+        let lease = self.snapshot(second, &place, lease).await;
+        let slot = self.slot(second, &place, &lease);
+        #[cfg(feature = "mutants")]
+        if !self.node.rules.holds(Rule::FillToken)
+            && let Some((bytes, life)) = slot
+        {
+            let put = Some((place.entry.clone(), bytes, life));
+            let invalidation = Invalidation { put, ..Invalidation::default() };
+            return second.store.invalidate(&invalidation, None).await.is_ok();
+        }
+        let ending = match &slot {
+            Some((bytes, life)) => Ending::Fill(bytes, *life),
+            None => Ending::Release,
+        };
+        let end = lease.end(&second.store, ending, &place.stamps);
+        match allowance.spend(second.settings.op_timeout, end).await {
+            Ok(accepted) => {
+                if accepted && slot.is_some() {
+                    self.node.count(self.address.function, Metric::FilledL2);
+                }
+                accepted
+            }
+            Err(fault) => {
+                self.node.count(self.address.function, Metric::FaultL2);
+                tracing::debug!(%fault, key = place.entry, "a value was not stored");
+                false
             }
         }
     }
 
-    fn keep(self, kept: Kept, bytes: usize, lifetime: Option<Duration>) {
-        let (node, address) = (&self.missed.node, &self.missed.address);
-        let accepted = self.lead.may_keep(node.fence(address));
-        match lifetime {
-            _ if !accepted => node.count(address.function, Metric::RefusedFill),
-            None => node.count(address.function, Metric::NotKept),
-            // Kept under the fence of the flight's beginning: an invalidation from here on finds it unusable.
-            Some(lifetime) => {
-                node.fill(address, Filling { kept: kept.clone(), bytes, lifetime, fence: self.lead.fence() });
-            }
+    /// The lease with its snapshot from before the load; without that rule, with one of now.
+    async fn snapshot(&self, second: &Second, place: &Place, lease: Lease) -> Lease {
+        if self.node.rules.holds(Rule::Snapshot) || place.stamps.is_empty() {
+            return lease;
         }
-        self.lead.finish(kept, accepted);
+        match second.store.read(&place.entry, &place.stamps).await {
+            Ok(seen) => lease.taken(seen.stamps.into_iter().flatten().collect()),
+            Err(_) => lease,
+        }
+    }
+
+    /// The bytes that are stored, and for how long.
+    fn slot(&self, second: &Second, place: &Place, lease: &Lease) -> Option<(Vec<u8>, Duration)> {
+        let life = self.life?;
+        let sealing = Sealing {
+            entry: &place.entry,
+            kept: &self.value.kept,
+            stamps: lease.snapshot(),
+            life,
+            load: self.took,
+        };
+        let bytes = sealing.seal(self.node, second, self.address.function, self.coder)?;
+        Some((bytes, life))
     }
 }

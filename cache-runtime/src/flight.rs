@@ -4,7 +4,7 @@
 //! [`Outcome`], or by being dropped, and then those who wait take over. Every rule is a line of code here:
 //!
 //! * **F1 seal**: a [sealed](Lead::seal) flight takes no more joiners.
-//! * **F2 no shared hits**: joiners that came after the read of the second tier was [sent](Lead::reading) do not get
+//! * **F2 no shared hits**: joiners that came after the last read of the second tier was [sent](Lead::reading) do not get
 //!   [its hit](Lead::hit); they read again.
 //! * **F3 verdict**: [`Lead::finish`] gives joiners the value only with an accepted fill.
 //! * **F4 detach**: a caller joins only a flight whose fence is still the current one; else it starts its own, and the
@@ -50,6 +50,10 @@ struct Flight<V> {
 
 struct State<V> {
     phase: Phase,
+    /// How many reads of the second tier were sent.
+    reads: u32,
+    /// From when on nobody may join a load that no lease protects.
+    closes: Option<Duration>,
     outcome: Option<Outcome<V>>,
     wakers: Vec<Option<Waker>>,
 }
@@ -94,11 +98,19 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
     }
 
     /// Joins the flight of this key, or starts one. `fence` is the current one of the key, read by this caller;
-    /// `failures` is how many flights failed on it; `now` is on a clock of the caller's.
-    pub(crate) fn join(self: &Arc<Self>, key: &K, fence: u64, failures: u32, now: Duration) -> Turn<K, V> {
+    /// `failures` is how many flights failed on it; `now` is on a clock of the caller's. A `strict` caller joins no load
+    /// that began without a lease.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        key: &K,
+        fence: u64,
+        failures: u32,
+        now: Duration,
+        strict: bool,
+    ) -> Turn<K, V> {
         let mut shard = lock(self.shard(key));
         if let Some(flight) = shard.get(key)
-            && let Some(follow) = self.follow(flight, fence)
+            && let Some(follow) = self.follow(flight, fence, if strict { Duration::MAX } else { now })
         {
             return Turn::Follow(follow);
         }
@@ -107,20 +119,21 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
         Turn::Lead(Lead { flights: Arc::clone(self), key: key.clone(), flight, ended: false })
     }
 
-    fn follow(&self, flight: &Arc<Flight<V>>, fence: u64) -> Option<Follow<V>> {
+    fn follow(&self, flight: &Arc<Flight<V>>, fence: u64, now: Duration) -> Option<Follow<V>> {
         if flight.fence != fence && self.rules.holds(Rule::Detach) {
             return None;
         }
         let mut state = lock(&flight.state);
         let sealed = state.phase == Phase::Sealed && self.rules.holds(Rule::Seal);
-        if sealed || state.outcome.is_some() {
+        let closed = state.closes.is_some_and(|closes| now >= closes);
+        if sealed || closed || state.outcome.is_some() {
             return None;
         }
-        let late = state.phase == Phase::Reading && self.rules.holds(Rule::NoSharedHits);
+        let reads = if self.rules.holds(Rule::NoSharedHits) { Some(state.reads) } else { None };
         state.wakers.push(None);
         let place = state.wakers.len() - 1;
         drop(state);
-        Some(Follow { flight: Arc::clone(flight), place, late })
+        Some(Follow { flight: Arc::clone(flight), place, reads })
     }
 
     /// Takes the key from a flight whose leader is hung: its result will be refused, and the next to join leads.
@@ -156,7 +169,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
 
 impl<V: Clone> Flight<V> {
     fn new(fence: u64, failures: u32, begun: Duration) -> Self {
-        let state = State { phase: Phase::Open, outcome: None, wakers: Vec::new() };
+        let state = State { phase: Phase::Open, reads: 0, closes: None, outcome: None, wakers: Vec::new() };
         Self { fence, failures, begun, state: Mutex::new(state) }
     }
 
@@ -184,14 +197,25 @@ pub(crate) struct Lead<K: Hash + Eq + Clone, V: Clone> {
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> Lead<K, V> {
-    /// The read of the second tier is about to be sent: those who come from here on do not get its hit.
+    /// A read of the second tier is about to be sent: those who come from here on do not get its hit, only that of a
+    /// later read.
     pub(crate) fn reading(&self) {
-        self.flight.enter(Phase::Reading);
+        let mut state = lock(&self.flight.state);
+        state.phase = Phase::Reading;
+        state.reads += 1;
     }
 
     /// The load begins: whoever comes now may have its value.
     pub(crate) fn loading(&self) {
         self.flight.enter(Phase::Loading);
+    }
+
+    /// The load begins without a lease, so that no verdict will tell whether somebody else's invalidation overtook it:
+    /// nobody may join from `closes` on.
+    pub(crate) fn loading_without_lease(&self, closes: Duration) {
+        let mut state = lock(&self.flight.state);
+        state.phase = Phase::Loading;
+        state.closes = Some(closes);
     }
 
     /// The fill is about to be sent: nobody joins from here on.
@@ -263,7 +287,8 @@ impl<K: Hash + Eq + Clone, V: Clone> fmt::Debug for Lead<K, V> {
 pub(crate) struct Follow<V> {
     flight: Arc<Flight<V>>,
     place: usize,
-    late: bool,
+    /// How many reads were sent before it came; nothing where that does not matter.
+    reads: Option<u32>,
 }
 
 impl<V: Clone> Follow<V> {
@@ -290,7 +315,7 @@ impl<V: Clone> Future for Follow<V> {
         let mut state = lock(&self.flight.state);
         match (&state.outcome, state.phase) {
             // A value that came without a load is a hit: it was read before the late ones came.
-            (Some(Outcome::Value(_)), Phase::Open | Phase::Reading) if self.late => Poll::Ready(Outcome::Lost),
+            (Some(Outcome::Value(_)), Phase::Reading) if self.reads == Some(state.reads) => Poll::Ready(Outcome::Lost),
             (Some(outcome), _) => Poll::Ready(outcome.clone()),
             (None, _) => {
                 state.wakers[self.place] = Some(context.waker().clone());

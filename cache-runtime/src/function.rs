@@ -182,6 +182,17 @@ impl Function {
         }
     }
 
+    /// How long a value may be stored in the second tier, before jitter.
+    pub(crate) fn stored_lifetime(&self, absent: bool) -> Option<Duration> {
+        if absent { self.spec.negative_ttl_millis } else { Some(self.spec.ttl_millis) }.map(Duration::from_millis)
+    }
+
+    /// How long the nonce of a group must live: twice as long as any value under it.
+    pub(crate) fn stamp_life(&self) -> Duration {
+        let longest = self.spec.ttl_millis.max(self.spec.negative_ttl_millis.unwrap_or(0));
+        Duration::from_millis(longest.saturating_mul(2)).max(Duration::from_mins(1))
+    }
+
     /// How long a load may hold its key.
     pub(crate) fn load_timeout(&self) -> Option<Duration> {
         self.spec.load_timeout_millis.map(Duration::from_millis)

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::buckets::Buckets;
+use crate::codec::CodecChoice;
 use crate::function::Function;
 use crate::metric::{Counts, Metric};
 use crate::recorder::Handles;
@@ -23,6 +24,8 @@ pub(crate) struct State {
     hits: Mutex<Vec<Arc<AtomicU64>>>,
     handles: Handles,
     load_nanos: AtomicU64,
+    /// Which codec carries its values.
+    pub(crate) codec: CodecChoice,
 }
 
 impl std::fmt::Debug for State {
@@ -38,6 +41,7 @@ impl State {
             hits: Mutex::default(),
             handles: Handles::new(function.spec().name),
             load_nanos: AtomicU64::new(0),
+            codec: CodecChoice::default(),
         }
     }
 

@@ -16,7 +16,7 @@ use cache_spec::value::{Items, ValueWriter};
 use self::bytes::KeyBytes;
 use self::bytes::ShortKey;
 pub(crate) use self::bytes::{Key, Probe, short_key, with_long_key};
-pub(crate) use self::text::{Draft, HashKey, key_draft, pattern_draft};
+pub(crate) use self::text::{Draft, HashKey, hashed, key_draft, pattern_draft};
 pub use self::text::{PatternPiece, Piece};
 
 /// A value that may stand in a key: integers, `bool`, `char`, text, `Option` and tuples of them, references, and
@@ -246,7 +246,7 @@ impl<T: KeyPart + ?Sized> KeyPart for Hashed<'_, T> {
     }
 
     fn digest(&self) -> Option<[u8; 32]> {
-        Some(KeyBytes::digest_of(self.0))
+        Some(text::digest_of(self.0))
     }
 }
 

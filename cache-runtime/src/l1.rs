@@ -77,13 +77,14 @@ impl Entry {
         }
     }
 
-    /// The one place that decides whether an entry may be served. `fence` is the current one of its slots, as wide as
-    /// the one it was made with.
+    /// The one place that decides whether an entry may be served. `right` is the end of this process's right to serve,
+    /// in milliseconds of its clock, read *before* `fence`, which is the current one of its slots, as wide as the one it
+    /// was made with.
     #[inline(always)]
-    pub(crate) fn freshness(&self, fence: u64, time: &Time) -> Freshness {
+    pub(crate) fn freshness(&self, right: u64, fence: u64, time: &Time) -> Freshness {
         if fence & FENCE_MASK != self.fenced >> SLOT_BITS {
             Freshness::Fenced
-        } else if time.is_before_millis(self.deadline_millis()) {
+        } else if time.is_before_millis(self.deadline_millis().min(right)) {
             Freshness::Fresh
         } else {
             Freshness::Expired
@@ -289,7 +290,7 @@ mod tests {
     #[test]
     fn a_fence_is_compared_whole() {
         let (epochs, time) = (Epochs::new(4), Time::system());
-        let freshness = |entry: &Entry| entry.freshness(entry.fence(&epochs, true), &time);
+        let freshness = |entry: &Entry| entry.freshness(u64::MAX, entry.fence(&epochs, true), &time);
         let slots = Slots { key: 1, groups: vec![2, 3] };
         let life = Life { deadline: time.now().after(Duration::from_mins(1)), jitter_share: 0 };
         let fence = epochs.fence(slots.key, &slots.groups);

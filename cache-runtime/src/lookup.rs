@@ -20,6 +20,8 @@ pub struct Lookup {
 pub enum Outcome {
     /// The in-process tier.
     HitL1,
+    /// The second tier: some process had loaded it.
+    HitL2,
     /// The function's body, run by this call; kept, if the attribute and the fence allow it.
     Loaded,
     /// A load that another call had begun.

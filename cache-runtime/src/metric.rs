@@ -37,6 +37,8 @@ macro_rules! metrics {
 metrics! {
     /// Calls answered from the in-process tier.
     HitL1 => "cache_hits_l1_total",
+    /// Calls answered from the second tier.
+    HitL2 => "cache_hits_l2_total",
     /// Calls that found nothing they could be given at once.
     Miss => "cache_misses_total",
     /// Loads that were begun by the cache: runs of the function's body, bypasses not counted.
@@ -53,6 +55,16 @@ metrics! {
     Bypassed => "cache_bypassed_total",
     /// Loads that lost their key after the load timeout.
     LoadTimeout => "cache_load_timeouts_total",
+    /// Times that another process's load of the same key was waited for.
+    Waited => "cache_waited_total",
+    /// Values that were filled into the second tier.
+    FilledL2 => "cache_fills_l2_total",
+    /// Reads, leases and fills that the second tier did not do: it was away, slow, full or read-only.
+    FaultL2 => "cache_l2_faults_total",
+    /// Stored bytes that were no value of this function: damaged, foreign, or of another shape.
+    Damaged => "cache_damaged_total",
+    /// Values that were not stored because they are larger than allowed, or survive no codec.
+    Unstorable => "cache_unstorable_total",
     /// Keys and groups of this function that were invalidated.
     Invalidated => "cache_invalidated_total",
 }

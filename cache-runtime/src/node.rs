@@ -2,12 +2,12 @@
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use foldhash::quality::RandomState;
 
-use crate::clock::Time;
+use crate::clock::{Moment, Time};
 use crate::dice::Dice;
 use crate::epochs::{Epochs, Slot};
 use crate::flight::Flights;
@@ -15,9 +15,11 @@ use crate::function::{Drafts, Function};
 use crate::functions::{Functions, State};
 use crate::key::{HashKey, Key, Parts, Probe};
 use crate::l1::{Entry, Freshness, L1, Life, Slots, shortened, weight};
+use crate::names;
 use crate::metric::Metric;
 use crate::near::NodeId;
 use crate::rules::{Rule, Rules};
+use crate::second::Second;
 use crate::shape::Kept;
 use crate::subscribers::Subscribers;
 use crate::threads::{self, Own};
@@ -35,6 +37,8 @@ pub(crate) struct Node {
     pub(crate) hash_key: HashKey,
     pub(crate) l1: L1,
     pub(crate) epochs: Epochs,
+    /// The end of the right to serve from the in-process tier, in milliseconds of the clock; for ever without a bus.
+    right: AtomicU64,
     pub(crate) flights: Arc<Flights<Key, Kept>>,
     pub(crate) waits: Waits,
     pub(crate) functions: Functions,
@@ -44,6 +48,7 @@ pub(crate) struct Node {
     pub(crate) rules: Rules,
     /// How long a load may hold its key, unless its function says otherwise.
     pub(crate) load_timeout: Duration,
+    pub(crate) second: Option<Second>,
     text_hasher: RandomState,
 }
 
@@ -57,6 +62,7 @@ pub(crate) struct Settings {
     pub(crate) seed: Option<u64>,
     pub(crate) load_timeout: Duration,
     pub(crate) rules: Rules,
+    pub(crate) second: Option<Second>,
 }
 
 /// Where one value is kept: its key in both forms, and what invalidates it.
@@ -65,7 +71,23 @@ pub(crate) struct Address {
     pub(crate) function: &'static Function,
     pub(crate) key: Key,
     pub(crate) text: String,
+    /// The texts of the groups it belongs to.
+    pub(crate) groups: Vec<String>,
     pub(crate) slots: Slots,
+}
+
+impl Address {
+    /// The texts of the key and its groups.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.text.as_str()).chain(self.groups.iter().map(String::as_str))
+    }
+}
+
+/// What an entry and its groups are called in the second tier.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) entry: String,
+    pub(crate) stamps: Vec<String>,
 }
 
 /// A value on its way into the in-process tier.
@@ -73,8 +95,7 @@ pub(crate) struct Filling {
     pub(crate) kept: Kept,
     /// Estimated bytes of the value.
     pub(crate) bytes: usize,
-    /// Before jitter.
-    pub(crate) lifetime: Duration,
+    pub(crate) life: Life,
     pub(crate) fence: u64,
 }
 
@@ -94,6 +115,9 @@ impl Node {
             dice: Dice::new(settings.seed),
             rules: settings.rules,
             load_timeout: settings.load_timeout,
+            // With a bus, nothing is served before its first reading.
+            right: AtomicU64::new(if settings.second.is_some() { 0 } else { u64::MAX }),
+            second: settings.second,
             text_hasher: RandomState::default(),
         }
     }
@@ -110,9 +134,9 @@ impl Node {
     /// The address of this key in this node: its texts depend on the node's secret, its slots on the node's seed.
     pub(crate) fn address_of(&self, function: &'static Function, key: Key, drafts: &Drafts) -> Address {
         let text = drafts.key.text(&self.hash_key);
-        let groups = drafts.groups.iter().map(|draft| self.slot(&draft.text(&self.hash_key))).collect();
-        let slots = Slots { key: self.slot(&text), groups };
-        Address { function, key, text, slots }
+        let groups: Vec<_> = drafts.groups.iter().map(|draft| draft.text(&self.hash_key)).collect();
+        let slots = Slots { key: self.slot(&text), groups: groups.iter().map(|text| self.slot(text)).collect() };
+        Address { function, key, text, groups, slots }
     }
 
     /// The slot of a key's or a group's text.
@@ -149,17 +173,17 @@ impl Node {
     #[inline(always)]
     fn hit_near(&self, own: &mut Own, function: &Function, key: &Probe<'_>) -> Option<Kept> {
         let entry = own.near.look(self.id, key)?;
-        let grouped = function.is_grouped();
+        let (right, grouped) = (self.right(), function.is_grouped());
         let fence = entry.coarse_fence(&self.epochs, grouped);
-        self.may_serve(entry, fence).then(|| entry.value(grouped))
+        self.may_serve(entry, right, fence).then(|| entry.value(grouped))
     }
 
     fn hit_shared(&self, own: &mut Own, function: &Function, key: &Probe<'_>) -> Option<Kept> {
-        let grouped = function.is_grouped();
+        let (right, grouped) = (self.right(), function.is_grouped());
         let entry = self.l1.get(key)?;
         // Before the fine fence is checked: a bump after this look makes a difference to the copy.
         let coarse_fence = entry.coarse_fence(&self.epochs, grouped);
-        if !self.may_serve(&entry, entry.fence(&self.epochs, grouped)) {
+        if !self.may_serve(&entry, right, entry.fence(&self.epochs, grouped)) {
             return None;
         }
         own.near.keep(self.id, key, &entry, coarse_fence);
@@ -168,12 +192,35 @@ impl Node {
 
     /// The entry of this key in the tier, if it may be served.
     pub(crate) fn fresh(&self, key: &Probe<'_>, grouped: bool) -> Option<Entry> {
-        self.l1.get(key).filter(|entry| self.may_serve(entry, entry.fence(&self.epochs, grouped)))
+        let right = self.right();
+        self.l1.get(key).filter(|entry| self.may_serve(entry, right, entry.fence(&self.epochs, grouped)))
+    }
+
+    /// Until when this process may serve from its in-process tier. Read it *before* a fence: the bus is applied to the
+    /// fences first and extends the right second, so who reads in the other order might pair an old fence with a new right.
+    #[inline(always)]
+    fn right(&self) -> u64 {
+        if self.rules.holds(Rule::Right) { self.right.load(Ordering::SeqCst) } else { u64::MAX }
+    }
+
+    /// Whether it may serve from there now.
+    pub(crate) fn may_serve_now(&self) -> bool {
+        self.time.is_before_millis(self.right.load(Ordering::SeqCst))
+    }
+
+    /// The process has read the bus to its end, as of `sent`: it may serve until then and so much longer.
+    pub(crate) fn extend_right(&self, until: Moment) {
+        self.right.fetch_max(until.millis(), Ordering::SeqCst);
+    }
+
+    /// The process may have missed something: everything kept so far, and every load under way, is fenced off.
+    pub(crate) fn drop_all(&self) {
+        self.epochs.bump_all();
     }
 
     #[inline(always)]
-    fn may_serve(&self, entry: &Entry, fence: u64) -> bool {
-        match entry.freshness(fence, &self.time) {
+    fn may_serve(&self, entry: &Entry, right: u64, fence: u64) -> bool {
+        match entry.freshness(right, fence, &self.time) {
             Freshness::Fresh => true,
             Freshness::Fenced => !self.rules.holds(Rule::Fence),
             Freshness::Expired => false,
@@ -182,12 +229,20 @@ impl Node {
 
     /// Keeps a value under the fence that its load began under.
     pub(crate) fn fill(&self, address: &Address, filling: Filling) {
-        let jitter_share = self.dice.share();
-        let lifetime = shortened(filling.lifetime, address.function.spec().jitter, jitter_share);
-        let life = Life { deadline: self.time.now().after(lifetime), jitter_share };
         let weight = weight(filling.bytes, &address.key);
-        let entry = Entry::new(filling.kept, &address.slots, filling.fence, life, weight);
+        let entry = Entry::new(filling.kept, &address.slots, filling.fence, filling.life, weight);
         self.l1.insert(address.key.clone(), entry);
+    }
+
+    /// A life that begins now, with this share of the function's jitter taken from it.
+    pub(crate) fn life(&self, function: &Function, full: Duration, jitter_share: u8) -> Life {
+        let lifetime = shortened(full, function.spec().jitter, jitter_share);
+        Life { deadline: self.time.now().after(lifetime), jitter_share }
+    }
+
+    /// The second tier, if this function uses it and it may be used: the server knows this process's routes.
+    pub(crate) fn second_for(&self, function: &Function) -> Option<&Second> {
+        self.second.as_ref().filter(|_| function.spec().l2)
     }
 
     /// The fence of this address now.
@@ -203,7 +258,13 @@ impl Node {
 
     /// The key as other processes know it: `<app>:v<version>:<text>`.
     pub(crate) fn full_key(&self, address: &Address) -> String {
-        format!("{}:v{}:{}", self.app, address.function.spec().version, address.text)
+        names::entry(&self.app, address.function.spec().version, &address.text)
+    }
+
+    /// What the entry and its groups are called in the second tier.
+    pub(crate) fn place(&self, address: &Address) -> Place {
+        let stamps = address.groups.iter().map(|text| names::stamp(&self.app, text)).collect();
+        Place { entry: self.full_key(address), stamps }
     }
 
     pub(crate) fn count(&self, function: &Function, metric: Metric) {

@@ -19,7 +19,7 @@ pub use crate::{outcome, shape};
 
 use crate::cache::Cache;
 use crate::detach::detached;
-use crate::fill::{Loaded, Loading};
+use crate::fill::{Loaded, LoadedValue, Loading};
 use crate::key::short_key;
 use crate::lookup::{Bypass, Outcome as Answered};
 use crate::read::{self, Found, Missed, Way};
@@ -122,12 +122,12 @@ impl<S: Shape> Miss<S> {
         F: Future<Output = S::Output>,
     {
         let Self { missed, veto } = self;
-        match missed.way().await {
-            Way::Lead(lead) => {
-                missed.note(Answered::Loaded);
-                let mut loading = Loading::begin(missed, lead);
+        match missed.way(S::CODER).await {
+            Way::Lead(leading) => {
+                missed.note(Answered::Loaded, None);
+                let mut loading = Loading::begin(missed, leading, S::CODER);
                 let output = loading.scope(body()).await;
-                loading.settle(judge::<S>(&output, veto));
+                loading.settle(judge::<S>(&output, veto)).await;
                 output
             }
             way => match answer(&missed, shape, way) {
@@ -144,16 +144,16 @@ impl<S: Shape> Miss<S> {
         S::Output: Send + 'static,
     {
         let Self { missed, veto } = self;
-        match missed.way().await {
-            Way::Lead(lead) => {
-                missed.note(Answered::Loaded);
+        match missed.way(S::CODER).await {
+            Way::Lead(leading) => {
+                missed.note(Answered::Loaded, None);
                 let timeout = missed.node.time.sleep(missed.load_timeout());
-                let mut loading = Loading::begin(missed, lead);
+                let mut loading = Loading::begin(missed, leading, S::CODER);
                 let body = loading.scope(body());
                 let (put, mut output) = oneshot::channel();
                 let detachable = async move {
                     let output = body.await;
-                    loading.settle(judge::<S>(&output, veto));
+                    loading.settle(judge::<S>(&output, veto)).await;
                     // Only an error when the caller left.
                     let _nobody = put.send(output);
                 };
@@ -176,24 +176,33 @@ impl<S: Shape> Miss<S> {
 fn judge<S: Shape>(output: &S::Output, veto: Option<fn(&S::Kept) -> bool>) -> Loaded {
     match S::judge(output) {
         Judged::Error(shared) => Loaded::Error(shared),
-        Judged::Value(value) => Loaded::Value {
+        Judged::Value(value) => Loaded::Value(LoadedValue {
             kept: S::keep(value),
             bytes: weigh(value),
             absent: S::is_absent(value),
             wanted: veto.is_none_or(|keeps| keeps(value)),
-        },
+        }),
     }
 }
 
 /// The output of another call's load; nothing when this one has to run the body by itself.
 fn answer<S: Shape>(missed: &Missed, shape: S, way: Way) -> Option<S::Output> {
-    let (output, otherwise) = match way {
-        Way::Value(kept) => (S::take(kept).map(|kept| shape.wrap(kept)), Bypass::ForeignType),
-        Way::Error(error) => (S::wrap_error(&error), Bypass::ForeignType),
-        Way::Alone(bypass) => (None, bypass),
-        Way::Lead(_) => (None, Bypass::ForeignType),
+    let (kept, answered, age) = match way {
+        Way::Value(kept) => (Some(kept), Answered::Joined, None),
+        Way::Stored(kept, age) => (Some(kept), Answered::HitL2, age),
+        Way::Error(error) => {
+            let output = S::wrap_error(&error);
+            let foreign = Answered::Bypassed(Bypass::ForeignType);
+            missed.note(output.as_ref().map_or(foreign, |_| Answered::Joined), None);
+            return output;
+        }
+        Way::Alone(bypass) => (None, Answered::Bypassed(bypass), None),
+        Way::Lead(_) => (None, Answered::Bypassed(Bypass::ForeignType), None),
     };
-    missed.note(output.as_ref().map_or(Answered::Bypassed(otherwise), |_| Answered::Joined));
+    let was_found = kept.is_some();
+    let output = kept.and_then(S::take).map(|kept| shape.wrap(kept));
+    let is_foreign = was_found && output.is_none();
+    missed.note(if is_foreign { Answered::Bypassed(Bypass::ForeignType) } else { answered }, age);
     output
 }
 

@@ -1,4 +1,11 @@
 //! The publish path: what an event, or a person, makes invalid.
+//!
+//! ```text
+//! 1  bump own epochs                       loads under way are detached, own entries unusable
+//! 2  UNLINK entries and stamps             with the routes still current? else read them and unlink the rest
+//! 3  XADD bus                              never before 2: a reader would read the old value again and keep it
+//! 4  bump own epochs again                 what was read from the second tier in between
+//! ```
 
 use std::any::TypeId;
 use std::fmt;
@@ -7,17 +14,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::announce::{Announcement, announce, everywhere};
 use crate::error::Error;
 use crate::event::Event;
 use crate::metric::Metric;
 use crate::node::Node;
 use crate::registry;
+use crate::store::Position;
+use crate::token::Token;
 
 /// An event on its way; `.await` it.
 ///
 /// # Cancel safety
 ///
-/// The invalidation happens at the first poll, before anything waits: once polled, dropping it takes nothing back.
+/// The invalidation in this process happens at the first poll, before anything waits; what other processes need is sent
+/// by a task of its own. Once polled, dropping it takes nothing back.
 #[must_use = "an event is published when this is awaited"]
 #[derive(Debug)]
 pub struct Publish<'a, E> {
@@ -31,7 +42,8 @@ impl<'a, E: Event> Publish<'a, E> {
         Self { node, event, everywhere: None }
     }
 
-    /// Waits until every process that could still serve an old value has applied the event, at most `timeout`.
+    /// Waits until every process that could still serve an old value has applied the event, or has lost the right to
+    /// serve, at most `timeout`; then it is [`Error::NotEverywhere`].
     ///
     /// An embedded cache is the only process there is, and has applied the event when it is published.
     pub fn everywhere(self, timeout: Duration) -> Self {
@@ -44,25 +56,47 @@ impl<'a, E: Event> IntoFuture for Publish<'a, E> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        tracing::trace!(event = E::NAME, everywhere = ?self.everywhere, "publishing");
-        Box::pin(async move { publish(&self.node, self.event) })
+        Box::pin(async move {
+            let receipt = publish(&self.node, self.event).await?;
+            match self.everywhere {
+                Some(timeout) => everywhere(&self.node, &receipt, timeout).await.map(|()| receipt),
+                None => Ok(receipt),
+            }
+        })
     }
 }
 
 /// Fences first, in every function the event names, then tells the plain subscribers: who hears of an event and reads
 /// finds the new value.
-fn publish<E: Event>(node: &Node, event: &E) -> Result<Receipt, Error> {
-    let mut invalidated = 0;
+async fn publish<E: Event>(node: &Arc<Node>, event: &E) -> Result<Receipt, Error> {
+    let receipt = match &node.second {
+        None => Receipt::applied(invalidate(node, event).len()),
+        Some(second) => match serde_json::to_vec(event) {
+            Ok(json) => announce(node, Announcement::of_event(second, E::NAME, json, event)).await,
+            Err(error) => {
+                // An event that cannot be told is told by the keys it names here.
+                let texts = invalidate(node, event);
+                announce(node, Announcement::of_texts(second, texts)).await;
+                return Err(Error::Event(error));
+            }
+        },
+    };
+    tracing::debug!(event = E::NAME, invalidated = receipt.invalidated, delivery = ?receipt.delivery, "published");
+    node.subscribers.send(event)?;
+    Ok(receipt)
+}
+
+/// Fences off whatever this event names in this process, and returns it.
+fn invalidate<E: Event>(node: &Node, event: &E) -> Vec<String> {
+    let mut texts = Vec::new();
     for (function, route) in registry::routes_of(TypeId::of::<E>()) {
         if let Some(text) = route.text_of(event, &node.hash_key) {
             node.invalidate(&text);
             node.count(function, Metric::Invalidated);
-            invalidated += 1;
+            texts.push(text);
         }
     }
-    tracing::debug!(event = E::NAME, invalidated, "published");
-    node.subscribers.send(event)?;
-    Ok(Receipt { delivery: Delivery::Applied, invalidated })
+    texts
 }
 
 /// What became of an invalidation.
@@ -70,19 +104,31 @@ fn publish<E: Event>(node: &Node, event: &E) -> Result<Receipt, Error> {
 pub struct Receipt {
     delivery: Delivery,
     invalidated: usize,
+    token: Option<Token>,
 }
 
 /// How far an invalidation has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Delivery {
-    /// It took effect: no call that begins from here on is answered with an older value.
+    /// It took effect: no call that begins from here on is answered with an older value, in this process at once, in
+    /// others after at most `max_staleness`.
     Applied,
+    /// It took effect in this process. The second tier is away, or did not answer in time: the invalidation is kept, its
+    /// keys stay fenced in this process, and it is sent before anything is read from there again.
+    Queued,
 }
 
 impl Receipt {
+    /// Of an embedded cache.
     pub(crate) fn applied(invalidated: usize) -> Self {
-        Self { delivery: Delivery::Applied, invalidated }
+        Self { delivery: Delivery::Applied, invalidated, token: Some(Token::new(Position::default(), "")) }
+    }
+
+    /// On the bus, at the place that the token names; else it is queued.
+    pub(crate) fn announced(invalidated: usize, token: Option<Token>) -> Self {
+        let delivery = if token.is_some() { Delivery::Applied } else { Delivery::Queued };
+        Self { delivery, invalidated, token }
     }
 
     /// How far it has come.
@@ -95,6 +141,13 @@ impl Receipt {
     #[must_use]
     pub fn invalidated(&self) -> usize {
         self.invalidated
+    }
+
+    /// Its place among all invalidations, for [`Cache::after`](crate::Cache::after) in any process; nothing while it is
+    /// queued, since no process can know then what comes after it.
+    #[must_use]
+    pub fn token(&self) -> Option<Token> {
+        self.token
     }
 }
 

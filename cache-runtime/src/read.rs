@@ -4,7 +4,7 @@
 //! hit    key bytes -> L1 get -> same fence? fresh? -> value          no await point, no lock held, no allocation
 //! miss   text, fence -> join the flight of the key
 //!        follow: wait -> value | lost, abandoned: join again | failed: its error, or load alone
-//!        lead:   L1 again -> load -> fence unchanged? keep under it -> tell those who follow
+//!        lead:   L1 again -> second tier: value, or lease -> load -> seal, fill, verdict -> tell those who follow
 //! ```
 
 use std::future::Future;
@@ -13,18 +13,25 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::claim::{Allowance, Claim, claim};
 use crate::clock::Moment;
+use crate::codec::Coder;
 use crate::context::Context;
 use crate::current::current_node;
 use crate::flight::{Follow, Lead, Outcome as FlightOutcome, Turn};
-use crate::function::Function;
+use crate::function::{Function, L1};
 use crate::key::{Key, Parts, Probe, with_long_key};
 use crate::l1::Entry;
+use crate::lease::Lease;
 use crate::lookup::{Bypass, Lookup, Outcome};
 use crate::metric::Metric;
-use crate::node::{Address, Node};
+use crate::node::{Address, Filling, Node};
 use crate::rules::Rule;
+use crate::second::Second;
 use crate::shape::Kept;
+use crate::stored::Stored;
 
 /// F5: after this many lost flights a caller loads for itself.
 const MOST_LOST: u32 = 3;
@@ -58,18 +65,38 @@ pub(crate) struct Missed {
     pub(crate) address: Address,
     /// When the call began.
     began: Moment,
+    /// Whether what other processes invalidated must have been seen, without the time that the bus may take.
+    strict: bool,
 }
 
 /// How a missed call goes on.
 pub(crate) enum Way {
     /// The value of another call's load, or one that was kept meanwhile.
     Value(Kept),
+    /// A value of the second tier, and its age.
+    Stored(Kept, Option<Duration>),
     /// The error of another call's load.
     Error(Kept),
-    /// Load, keep, and tell those who follow.
-    Lead(Lead<Key, Kept>),
+    /// Load, keep as far as the claim allows, and tell those who follow.
+    Lead(Leading),
     /// Load without the cache.
     Alone(Bypass),
+}
+
+/// The duty of a leader, and what it may do with its value.
+pub(crate) struct Leading {
+    pub(crate) lead: Lead<Key, Kept>,
+    pub(crate) claim: Tenure,
+}
+
+/// What a load may do with its value in the second tier.
+pub(crate) enum Tenure {
+    /// There is none, or not for this function.
+    Embedded,
+    /// Fill it.
+    Leased(Lease, Allowance),
+    /// Leave it alone.
+    Without(Option<OwnedSemaphorePermit>),
 }
 
 /// Looks into the in-process tier for a short key: the hit path, compiled once for all functions. The key comes in
@@ -86,12 +113,22 @@ pub(crate) fn find_long(using: Using<'_>, function: &'static Function, parts: &d
 #[inline(always)]
 fn find_probe(using: Using<'_>, function: &'static Function, key: &Probe<'_>) -> Found {
     let context = Context::if_any();
-    let hit = using.node(context.as_ref()).hit(function, key);
-    match hit {
+    let node = using.node(context.as_ref());
+    if context.as_ref().is_some_and(|context| !has_seen(node, context)) {
+        return Found::Nothing;
+    }
+    match node.hit(function, key) {
         Some(kept) if context.is_some_and(|context| context.watcher.is_some()) => Found::WatchedHit(kept),
         Some(kept) => Found::Hit(kept),
         None => Found::Nothing,
     }
+}
+
+/// Whether this process has applied the invalidation that the task's reads come after.
+#[cold]
+fn has_seen(node: &Node, context: &Context) -> bool {
+    let has_applied = |token| node.second.as_ref().is_none_or(|second| second.has_applied(token));
+    context.after.as_ref().is_none_or(has_applied)
 }
 
 /// Tells whoever watches of a hit.
@@ -116,23 +153,24 @@ pub(crate) fn miss(using: Using<'_>, function: &'static Function, parts: &dyn Pa
     let node = using.node(context.as_ref());
     node.count(function, Metric::Miss);
     let address = node.address(function, parts);
-    Box::new(Missed { began: node.time.now(), address, node: Arc::clone(node) })
+    let strict = function.spec().l1 == L1::Off || context.as_ref().is_some_and(|context| !has_seen(node, context));
+    Box::new(Missed { began: node.time.now(), address, strict, node: Arc::clone(node) })
 }
 
 impl Missed {
     /// Leads or follows until there is a way on.
-    pub(crate) fn way(&self) -> Pin<Box<dyn Future<Output = Way> + Send + '_>> {
-        Box::pin(self.find_way())
+    pub(crate) fn way(&self, coder: &'static Coder) -> Pin<Box<dyn Future<Output = Way> + Send + '_>> {
+        Box::pin(self.find_way(coder))
     }
 
-    async fn find_way(&self) -> Way {
+    async fn find_way(&self, coder: &'static Coder) -> Way {
         let (mut lost, mut failures) = (0, 0);
         loop {
             // Read before the flight is joined: whatever is invalidated from here on makes a difference.
             let fence = self.node.fence(&self.address);
             let now = self.node.time.now().since_origin();
-            let follow = match self.node.flights.join(&self.address.key, fence, failures, now) {
-                Turn::Lead(lead) => return self.lead(lead),
+            let follow = match self.node.flights.join(&self.address.key, fence, failures, now, self.strict) {
+                Turn::Lead(lead) => return self.lead(lead, coder).await,
                 Turn::Follow(follow) => follow,
             };
             let failed_before = follow.failures();
@@ -154,19 +192,59 @@ impl Missed {
     }
 
     /// Who leads looks once more: a flight may have ended between this call's look and its turn.
-    fn lead(&self, lead: Lead<Key, Kept>) -> Way {
-        match self.entry() {
-            Some(entry) => {
-                let kept = entry.into_value(self.address.function.is_grouped());
-                lead.hit(Arc::clone(&kept));
-                Way::Value(kept)
-            }
-            None => Way::Lead(lead),
+    async fn lead(&self, lead: Lead<Key, Kept>, coder: &'static Coder) -> Way {
+        if let Some(entry) = self.entry() {
+            let kept = entry.into_value(self.address.function.is_grouped());
+            lead.hit(Arc::clone(&kept));
+            return Way::Value(kept);
+        }
+        match self.node.second_for(self.address.function) {
+            Some(second) => self.lead_in(second, lead, coder).await,
+            None => Way::Lead(Leading { lead, claim: Tenure::Embedded }),
         }
     }
 
     fn entry(&self) -> Option<Entry> {
+        if self.strict {
+            return None;
+        }
         self.node.fresh(&self.address.key.probe(), self.address.function.is_grouped())
+    }
+
+    /// The leader's way through the second tier.
+    async fn lead_in(&self, second: &Second, lead: Lead<Key, Kept>, coder: &'static Coder) -> Way {
+        let place = self.node.place(&self.address);
+        let (claim, allowance) = claim(self, &lead, coder, &place, second).await;
+        match claim {
+            Claim::Hit(stored) => {
+                self.keep_hit(&lead, &stored);
+                lead.hit(Arc::clone(&stored.kept));
+                Way::Stored(stored.kept, stored.age)
+            }
+            Claim::Lease(lease) => Way::Lead(Leading { lead, claim: Tenure::Leased(lease, allowance) }),
+            Claim::Without => self.lead_without(second, lead).await,
+        }
+    }
+
+    /// A value of the second tier goes into the in-process one for the rest of its life, under the fence from before it
+    /// was read.
+    fn keep_hit(&self, lead: &Lead<Key, Kept>, stored: &Stored) {
+        if let (Some(life), true) = (stored.life, lead.may_keep(self.node.fence(&self.address))) {
+            let (kept, bytes) = (Arc::clone(&stored.kept), stored.bytes);
+            self.node.fill(&self.address, Filling { kept, bytes, life, fence: lead.fence() });
+        }
+    }
+
+    /// Without the second tier nobody tells whether another process's invalidation overtook a load: nobody may join it
+    /// for longer than the bus may take. And the source is not to be overrun.
+    async fn lead_without(&self, second: &Second, lead: Lead<Key, Kept>) -> Way {
+        // A load inside another load has its permit: waiting for a second one could wait for itself.
+        let is_nested = Context::if_any().is_some_and(|context| context.loading.is_some());
+        let permit = if is_nested { None } else { Arc::clone(&second.loads).acquire_owned().await.ok() };
+        let now = self.node.time.now().since_origin();
+        let joinable = if self.strict { Duration::ZERO } else { second.settings.max_staleness };
+        lead.loading_without_lease(now.saturating_add(joinable));
+        Way::Lead(Leading { lead, claim: Tenure::Without(permit) })
     }
 
     async fn follow(&self, mut follow: Follow<Kept>) -> Followed {
@@ -205,16 +283,17 @@ impl Missed {
     }
 
     /// Tells whoever watches, and counts.
-    pub(crate) fn note(&self, outcome: Outcome) {
+    pub(crate) fn note(&self, outcome: Outcome, age: Option<Duration>) {
         match outcome {
             Outcome::HitL1 | Outcome::Loaded => {}
+            Outcome::HitL2 => self.node.count(self.address.function, Metric::HitL2),
             Outcome::Joined => self.node.count(self.address.function, Metric::Joined),
             Outcome::Bypassed(reason) => self.note_bypass(reason),
         }
         if let Some(watcher) = Context::if_any().and_then(|context| context.watcher) {
             let took = self.node.time.now().since(self.began);
             let (function, key) = (self.address.function.spec().name, self.address.text.clone());
-            watcher.note(Lookup { function, key, outcome, age: None, took });
+            watcher.note(Lookup { function, key, outcome, age, took });
         }
     }
 

@@ -19,6 +19,28 @@ pub enum Rule {
     HandOver,
     /// P1: an entry is served only under the fence it was loaded under.
     Fence,
+    /// A fill is accepted only while its lease stands in the slot.
+    FillToken,
+    /// A stored value is used only under the stamps of its groups.
+    Stamps,
+    /// The stamps of a value are those from before its load.
+    Snapshot,
+    /// Entries are unlinked before the bus tells of it.
+    UnlinkFirst,
+    /// An invalidation fences this process's own tier again once it has taken effect in the second.
+    SecondBump,
+    /// P4: a process serves from its in-process tier only while it is known to have read the bus to its end.
+    Right,
+    /// The right to serve begins when the bus was asked, not when it answered.
+    RightFromSending,
+    /// P4: on a gap in the bus everything in the in-process tier is dropped.
+    Gap,
+    /// Another server, or the same one with another memory, is a gap.
+    Identity,
+    /// P6: invalidations that wait for the server keep their keys from being read there.
+    Journal,
+    /// A publisher asks for the routes of functions that it does not link.
+    Routes,
 }
 
 /// Which rules hold: all of them, unless a test says otherwise.

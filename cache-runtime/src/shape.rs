@@ -282,8 +282,14 @@ pub trait Keeping<T> {
     /// Keeps a copy.
     fn keep(value: &T) -> Kept;
 
+    /// Keeps the value itself.
+    fn keep_owned(value: T) -> Kept;
+
     /// A copy of what is kept; nothing if it is of another type.
     fn take(kept: Kept) -> Option<T>;
+
+    /// Shows what is kept; does nothing if it is of another type.
+    fn view(kept: &Kept, see: impl FnOnce(&T));
 }
 
 /// `Arc<T>`: kept as it is, given without an allocation or a copy.
@@ -297,9 +303,19 @@ impl<T: Send + Sync + 'static> Keeping<Arc<T>> for AsArc {
         Arc::<T>::clone(value)
     }
 
+    fn keep_owned(value: Arc<T>) -> Kept {
+        value
+    }
+
     #[inline(always)]
     fn take(kept: Kept) -> Option<Arc<T>> {
         kept.downcast().ok()
+    }
+
+    fn view(kept: &Kept, see: impl FnOnce(&Arc<T>)) {
+        if let Ok(kept) = Arc::clone(kept).downcast() {
+            see(&kept);
+        }
     }
 }
 
@@ -308,9 +324,19 @@ impl<T: Clone + Send + Sync + 'static> Keeping<T> for Behind {
         Arc::new(value.clone())
     }
 
+    fn keep_owned(value: T) -> Kept {
+        Arc::new(value)
+    }
+
     #[inline(always)]
     fn take(kept: Kept) -> Option<T> {
         kept.downcast_ref().cloned()
+    }
+
+    fn view(kept: &Kept, see: impl FnOnce(&T)) {
+        if let Some(kept) = kept.downcast_ref() {
+            see(kept);
+        }
     }
 }
 

@@ -18,7 +18,27 @@ use crate::event::Event;
 /// Events that wait for a slow subscriber; the oldest are dropped beyond it, counted and warned of.
 const WAITING: usize = 1_024;
 
-type Sender = broadcast::Sender<Arc<dyn Any + Send + Sync>>;
+/// An event without its type.
+type Shared = Arc<dyn Any + Send + Sync>;
+
+/// The subscribers of one type.
+#[derive(Clone, Debug)]
+struct Sender {
+    events: broadcast::Sender<Shared>,
+    name: &'static str,
+    decode: fn(&[u8]) -> Result<Shared, serde_json::Error>,
+}
+
+impl Sender {
+    fn of<E: Event>() -> Self {
+        let decode = |json: &[u8]| serde_json::from_slice::<E>(json).map(|event| Arc::new(event) as Shared);
+        Self { events: broadcast::channel(WAITING).0, name: E::NAME, decode }
+    }
+
+    fn is_heard(&self) -> bool {
+        self.events.receiver_count() > 0
+    }
+}
 
 /// The subscribers of one cache, by event type.
 #[derive(Debug, Default)]
@@ -29,21 +49,35 @@ pub(crate) struct Subscribers {
 impl Subscribers {
     pub(crate) fn subscribe<E: Event>(&self) -> Subscription<E> {
         let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        let sender = senders.entry(TypeId::of::<E>()).or_insert_with(|| broadcast::channel(WAITING).0);
-        Subscription::new(sender.subscribe())
+        let sender = senders.entry(TypeId::of::<E>()).or_insert_with(Sender::of::<E>);
+        Subscription::new(sender.events.subscribe())
     }
 
     /// Hands a copy to the subscribers of this type. The copy takes the way it would take between processes: JSON.
     pub(crate) fn send<E: Event>(&self, event: &E) -> Result<(), Error> {
         let sender = self.senders.lock().unwrap_or_else(PoisonError::into_inner).get(&TypeId::of::<E>()).cloned();
-        let Some(sender) = sender.filter(|sender| sender.receiver_count() > 0) else {
+        let Some(sender) = sender.filter(Sender::is_heard) else {
             return Ok(());
         };
-        let json = serde_json::to_value(event).map_err(Error::Event)?;
-        let copy: E = serde_json::from_value(json).map_err(Error::Event)?;
+        let json = serde_json::to_vec(event).map_err(Error::Event)?;
+        let copy = (sender.decode)(&json).map_err(Error::Event)?;
         // Only an error when the last subscriber left meanwhile.
-        let _nobody = sender.send(Arc::new(copy));
+        let _nobody = sender.events.send(copy);
         Ok(())
+    }
+
+    /// Hands an event of another process to the subscribers of its name.
+    pub(crate) fn deliver(&self, name: &str, json: &[u8]) {
+        let senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard: Vec<_> = senders.values().filter(|sender| sender.name == name && sender.is_heard()).cloned().collect();
+        drop(senders);
+        for sender in heard {
+            match (sender.decode)(json) {
+                // Only an error when the last subscriber left meanwhile.
+                Ok(event) => drop(sender.events.send(event)),
+                Err(error) => tracing::warn!(event = name, %error, "an event of another process is not understood"),
+            }
+        }
     }
 }
 

@@ -23,6 +23,7 @@ struct Waits {
     /// By time, and by a number that tells waits for the same time apart.
     wakers: BTreeMap<(Instant, u64), Waker>,
     next: u64,
+    planned: Option<Instant>,
 }
 
 impl Timer {
@@ -49,6 +50,7 @@ impl Timer {
             }
             let next = waits.wakers.keys().next().map(|(until, _)| until.saturating_duration_since(Instant::now()));
             let pause = next.unwrap_or(Duration::from_hours(1));
+            waits.planned = Instant::now().checked_add(pause);
             waits = self.changed.wait_timeout(waits, pause).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -63,7 +65,7 @@ impl Waits {
     /// Whether this wait is the next to be over.
     fn insert(&mut self, key: (Instant, u64), waker: Waker) -> bool {
         self.wakers.insert(key, waker);
-        self.wakers.keys().next() == Some(&key)
+        self.planned.is_none_or(|planned| key.0 < planned)
     }
 }
 

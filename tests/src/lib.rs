@@ -1,4 +1,29 @@
-//! What the tests of this workspace share: caches of their own, and a source that tests stop and release step by step.
+//! What the tests of this workspace share: caches of their own, a source that tests stop and release step by step, real
+//! servers and processes, and a network that fails on demand.
+
+pub mod eventually;
+pub mod resp;
+
+#[cfg(unix)]
+mod certificates;
+#[cfg(unix)]
+pub mod cluster;
+#[cfg(unix)]
+pub mod fault_proxy;
+#[cfg(unix)]
+pub mod fleet;
+#[cfg(unix)]
+pub mod on_redis;
+#[cfg(unix)]
+pub mod ports;
+#[cfg(unix)]
+pub mod process;
+#[cfg(unix)]
+pub mod redis_server;
+#[cfg(unix)]
+pub mod scratch;
+#[cfg(unix)]
+pub mod sentinels;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,6 +32,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cache_runtime::Cache;
 use cache_runtime::testing::Rule;
 use tokio::sync::Semaphore;
+
+pub use eventually::{eventually, eventually_ok};
+pub use resp::Reply;
+
+#[cfg(unix)]
+pub use cluster::Cluster;
+#[cfg(unix)]
+pub use fault_proxy::{Fault, FaultProxy};
+#[cfg(unix)]
+pub use fleet::Fleet;
+#[cfg(unix)]
+pub use redis_server::RedisServer;
+#[cfg(unix)]
+pub use sentinels::Sentinels;
 
 /// A cache for one test.
 ///

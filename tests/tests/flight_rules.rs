@@ -53,7 +53,7 @@ impl Table {
     }
 
     fn join(&self, fence: u64) -> Turn<Key, u64> {
-        self.0.join(&"key", fence, 0, Duration::ZERO)
+        self.0.join(&"key", fence, 0, Duration::ZERO, false)
     }
 
     #[track_caller]

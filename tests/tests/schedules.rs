@@ -175,7 +175,7 @@ impl Process {
     }
 
     fn join(&self) -> Turn<u8, u64> {
-        self.flights.join(&KEY, self.fence(), 0, Duration::ZERO)
+        self.flights.join(&KEY, self.fence(), 0, Duration::ZERO, false)
     }
 
     /// A read with the in-process tier alone.

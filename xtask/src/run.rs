@@ -59,6 +59,12 @@ impl Invocation {
         let status = self.command.stdout(Stdio::null()).stderr(Stdio::null()).status();
         status.is_ok_and(|status| status.success())
     }
+
+    /// What the command writes to its standard output, if it can be started and succeeds; prints nothing.
+    pub(crate) fn output(mut self) -> Option<String> {
+        let output = self.command.stderr(Stdio::null()).output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
 }
 
 type Work = Box<dyn FnOnce() -> Result<(), Failure>>;
@@ -144,5 +150,7 @@ mod tests {
     fn a_program_that_is_not_there_does_not_work() {
         assert!(!Invocation::program("no-such-program", &[]).works());
         assert!(Invocation::cargo(&["--version"]).works());
+        assert_eq!(Invocation::program("no-such-program", &[]).output(), None);
+        assert!(Invocation::cargo(&["--version"]).output().expect("cargo is here").starts_with("cargo "));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use crate::key::{KeyPart, KeyWriter, Parts};
+use crate::key::{KeyWriter, Parts};
 
 /// The bytes of a key while they are few: in registers, when every part's width is known to the compiler.
 #[derive(Debug)]
@@ -72,13 +72,6 @@ impl KeyBytes {
         let mut bytes = Self::new();
         values.write_all(&mut KeyWriter::bytes(&mut bytes));
         bytes
-    }
-
-    /// A digest of all the bytes of one part.
-    pub(super) fn digest_of(part: &(impl KeyPart + ?Sized)) -> [u8; 32] {
-        let mut bytes = Self::new();
-        part.write(&mut KeyWriter::bytes(&mut bytes));
-        blake3::hash(bytes.as_slice()).into()
     }
 
     pub(super) fn extend(&mut self, more: &[u8]) {

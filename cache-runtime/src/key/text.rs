@@ -1,6 +1,6 @@
 //! The form of a key outside the in-process tier.
 
-use crate::key::{KeyWriter, Parts};
+use crate::key::{KeyPart, KeyWriter, Parts};
 
 /// One piece of a key template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,27 @@ pub enum PatternPiece {
 
 /// The secret under which `<arg:hash>` parts are hashed.
 pub(crate) type HashKey = [u8; 32];
+
+/// The digest of a part: of its text and not of its bytes, so that who has an event's JSON alone comes to the same.
+pub(super) fn digest_of(part: &(impl KeyPart + ?Sized)) -> [u8; 32] {
+    let mut text = String::new();
+    part.write(&mut KeyWriter::text(&mut text));
+    digest_of_text(&text)
+}
+
+fn digest_of_text(text: &str) -> [u8; 32] {
+    blake3::hash(text.as_bytes()).into()
+}
+
+/// What a key shows of a hashed part with this text.
+pub(crate) fn hashed(text: &str, hash_key: &HashKey) -> String {
+    shown(&digest_of_text(text), hash_key)
+}
+
+/// 128 bits under the secret: no two values of one key meet before 2^64.
+fn shown(digest: &[u8; 32], hash_key: &HashKey) -> String {
+    blake3::keyed_hash(hash_key, digest).to_hex()[..32].to_owned()
+}
 
 /// A text whose hashed parts wait for the secret of a cache.
 #[derive(Clone, Debug, Default)]
@@ -56,11 +77,11 @@ impl Draft {
         }
     }
 
-    /// The text under the secret of a cache. A hashed part shows 128 bits: no two values of one key meet before 2^64.
+    /// The text under the secret of a cache.
     pub(crate) fn text(&self, hash_key: &HashKey) -> String {
         let segment = |segment: &Segment| match segment {
             Segment::Text(text) => text.clone(),
-            Segment::Digest(digest) => blake3::keyed_hash(hash_key, digest).to_hex()[..32].to_owned(),
+            Segment::Digest(digest) => shown(digest, hash_key),
         };
         match self.segments.as_slice() {
             [Segment::Text(text)] => text.clone(),

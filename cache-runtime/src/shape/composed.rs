@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use crate::codec::Coder;
 use crate::shape::{Absence, Keeping, Kept, Outcome, Sharing, Value};
 
 /// All that the runtime asks of an output.
@@ -10,6 +11,9 @@ pub trait Shape: Copy + Send + Sync + 'static {
     type Output;
     /// What is kept of it.
     type Kept: Value;
+
+    /// Its way into bytes and back.
+    const CODER: &'static Coder;
 
     /// What is to be done with an output.
     fn judge(output: &Self::Output) -> Judged<&Self::Kept>;
@@ -62,6 +66,8 @@ where
 {
     type Output = O::Output;
     type Kept = O::Kept;
+
+    const CODER: &'static Coder = &Coder::of::<O::Kept, A, K>();
 
     fn judge(output: &O::Output) -> Judged<&O::Kept> {
         match O::split(output) {

@@ -1,0 +1,210 @@
+//! What an invalidation tells the second tier and the other processes, and who has heard of it.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::function::Function;
+use crate::metric::Metric;
+use crate::node::{Address, Node};
+use crate::publish::Receipt;
+use crate::routes::{Happened, Plan};
+use crate::rules::Rule;
+use crate::second::Second;
+use crate::store::{Invalidated, Invalidation};
+use crate::timer;
+use crate::token::Token;
+
+/// Plans after which routes that change all the time are left to the journal.
+const MOST_PLANS: usize = 8;
+
+/// The pause between two looks at who has applied an event, at first and at most.
+const POLLS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
+
+/// Something that becomes invalid everywhere.
+#[derive(Debug)]
+pub(crate) struct Announcement {
+    plan: Plan,
+    /// The event's name and JSON.
+    event: Option<(&'static str, Vec<u8>)>,
+    put: Option<Put>,
+}
+
+/// A value that takes the place of an entry.
+#[derive(Debug)]
+pub(crate) struct Put {
+    pub(crate) entry: String,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) life: Duration,
+}
+
+impl Announcement {
+    /// An event, told as this JSON.
+    pub(crate) fn of_event(second: &Second, name: &'static str, json: Vec<u8>, value: &dyn Any) -> Self {
+        let plan = second.table.plan(&Happened { name, json: &json, value: Some(value) });
+        Self { plan, event: Some((name, json)), put: None }
+    }
+
+    /// An event that cannot be told, by the texts that it names in this process.
+    pub(crate) fn of_texts(second: &Second, texts: Vec<String>) -> Self {
+        let mut plan = second.table.plan_texts(texts);
+        plan.spelled = plan.texts().map(str::to_owned).collect();
+        Self { plan, event: None, put: None }
+    }
+
+    /// One key, and its new value.
+    pub(crate) fn of_key(second: &Second, address: &Address, put: Option<Put>) -> Self {
+        let mut plan = second.table.plan_key(address.function, address.text.clone());
+        plan.spelled.push(address.text.clone());
+        Self { plan, event: None, put }
+    }
+
+    pub(crate) fn functions(&self) -> &[&'static Function] {
+        &self.plan.functions
+    }
+
+    /// Adds what the routes name that have become known since.
+    fn plan_again(&mut self, second: &Second) {
+        let Some((name, json)) = &self.event else {
+            let texts: Vec<_> = self.plan.texts().map(str::to_owned).collect();
+            let newer = second.table.plan_texts(texts);
+            return self.merge(newer);
+        };
+        let newer = second.table.plan(&Happened { name, json, value: None });
+        self.merge(newer);
+    }
+
+    fn merge(&mut self, newer: Plan) {
+        self.plan.version = newer.version;
+        for named in newer.named {
+            self.plan.add(named);
+        }
+    }
+
+    /// The same, as the store takes it.
+    fn invalidation(&self, by: &str) -> Invalidation {
+        let covered: Vec<_> = self.plan.named.iter().flat_map(|named| &named.names).cloned().collect();
+        let mut fields = vec![("by", by.as_bytes().to_vec())];
+        if let Some((name, json)) = &self.event {
+            fields.push(("event", name.as_bytes().to_vec()));
+            fields.push(("data", json.clone()));
+        }
+        if !self.plan.spelled.is_empty() {
+            fields.push(("keys", array(&self.plan.spelled)));
+        }
+        fields.push(("covered", array(&covered)));
+        let put = self.put.as_ref().map(|put| (put.entry.clone(), put.bytes.clone(), put.life));
+        let unlink = match &self.put {
+            // Its place is taken, not emptied.
+            Some(put) => covered.into_iter().filter(|name| *name != put.entry).collect(),
+            None => covered,
+        };
+        Invalidation { unlink, put, fields }
+    }
+}
+
+fn array(texts: &[String]) -> Vec<u8> {
+    serde_json::to_vec(texts).expect("an array of text is JSON")
+}
+
+/// Makes it invalid everywhere. What is sent is sent by a task of its own: it goes on when the caller leaves.
+///
+/// # Cancel safety
+///
+/// Once polled, it takes effect whether it is waited for or not.
+pub(crate) async fn announce(node: &Arc<Node>, announcement: Announcement) -> Receipt {
+    let Some(second) = &node.second else { return Receipt::applied(announcement.plan.named.len()) };
+    for function in announcement.functions() {
+        node.count(function, Metric::Invalidated);
+    }
+    let invalidated = announcement.plan.named.len();
+    // Whoever loads is detached, and what is kept here unusable, before anything is sent.
+    fence(node, &announcement.plan);
+    let sending = Arc::clone(node);
+    let sent = second.runtime.spawn(async move { send(&sending, announcement).await }).await;
+    // The runtime is shutting down: nothing is known of what was sent.
+    Receipt::announced(invalidated, sent.unwrap_or_default())
+}
+
+fn fence(node: &Node, plan: &Plan) {
+    plan.texts().for_each(|text| node.invalidate(text));
+}
+
+/// Its place on the bus; nothing when it waits in the journal.
+async fn send(node: &Node, mut announcement: Announcement) -> Option<Token> {
+    let second = node.second.as_ref()?;
+    let mut invalidation = announcement.invalidation(&second.id);
+    for _ in 0..MOST_PLANS {
+        match second.store.invalidate(&invalidation, announcement.plan.version.as_deref()).await {
+            Ok(Invalidated::At(position)) => {
+                // What was read from the second tier since, before it took effect there.
+                if node.rules.holds(Rule::SecondBump) {
+                    fence(node, &announcement.plan);
+                }
+                second.journal.succeeded(&announcement.plan, invalidation);
+                return Some(Token::new(position, &second.id));
+            }
+            Ok(Invalidated::RoutesChanged) => match second.store.routes().await {
+                Ok((version, fields)) => {
+                    let fields = if node.rules.holds(Rule::Routes) { fields } else { Vec::new() };
+                    second.table.absorb(version, &fields);
+                    announcement.plan_again(second);
+                    fence(node, &announcement.plan);
+                    invalidation = announcement.invalidation(&second.id);
+                }
+                Err(fault) => return queue(node, second, announcement, invalidation, &fault.to_string()),
+            },
+            Err(fault) => return queue(node, second, announcement, invalidation, &fault.to_string()),
+        }
+    }
+    queue(node, second, announcement, invalidation, "the routes change all the time")
+}
+
+/// It is kept until the server is back; until then its keys are not read there by this process.
+fn queue(
+    node: &Node,
+    second: &Second,
+    announcement: Announcement,
+    mut invalidation: Invalidation,
+    problem: &str,
+) -> Option<Token> {
+    tracing::debug!(problem, texts = announcement.plan.named.len(), "an invalidation waits for the server");
+    // Whoever read its value meanwhile may be wrong: it is not put later.
+    if let Some((entry, _, _)) = invalidation.put.take() {
+        invalidation.unlink.push(entry);
+    }
+    second.journal.add(&announcement.plan, invalidation);
+    fence(node, &announcement.plan);
+    None
+}
+
+/// Waits until every process has applied what the receipt stands for, or has lost the right to serve.
+pub(crate) async fn everywhere(node: &Node, receipt: &Receipt, timeout: Duration) -> Result<(), Error> {
+    let Some(second) = &node.second else { return Ok(()) };
+    let until = Instant::now().checked_add(timeout);
+    let mut pause = POLLS.0;
+    loop {
+        let waiting = waiting(second, receipt).await;
+        if waiting == 0 {
+            return Ok(());
+        }
+        if until.is_some_and(|until| Instant::now() >= until) {
+            return Err(Error::NotEverywhere { waiting });
+        }
+        timer::sleep(pause).await;
+        pause = (pause * 2).min(POLLS.1);
+    }
+}
+
+/// How many processes may still serve what the receipt made invalid; at least one where that cannot be told.
+async fn waiting(second: &Second, receipt: &Receipt) -> usize {
+    let Some(token) = receipt.token() else { return 1 };
+    match second.store.nodes().await {
+        Ok(nodes) => {
+            let others = nodes.iter().filter(|node| node.id != second.id && node.remaining.is_some());
+            others.filter(|node| node.applied < token.position()).count()
+        }
+        Err(_) => 1,
+    }
+}

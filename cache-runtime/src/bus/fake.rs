@@ -1,0 +1,311 @@
+//! A server in memory, and a process that notes what is asked of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+
+use crate::bus::reader::Gap;
+use crate::bus::{Apply, Heard, Remote};
+use crate::clock::{Moment, Time};
+use crate::fault::Fault;
+use crate::function::Function;
+use crate::routes::sample;
+use crate::store::{Invalidated, Invalidation, Message, Position, Reading, Tail};
+
+/// What has happened, in order, on the server and in the process.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    lines: Mutex<Vec<String>>,
+    grown: Notify,
+}
+
+impl Log {
+    pub(crate) fn note(&self, line: impl Into<String>) {
+        self.lines.lock().expect("no panics").push(line.into());
+        self.grown.notify_one();
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().expect("no panics").clone()
+    }
+
+    pub(crate) fn clear(&self) {
+        self.lines.lock().expect("no panics").clear();
+    }
+
+    /// Waits until these have happened, in this order.
+    pub(crate) async fn until(&self, lines: &[&str]) {
+        let wait = async {
+            while !self.has(lines) {
+                self.grown.notified().await;
+            }
+        };
+        let is_over = tokio::time::timeout(Duration::from_secs(10), wait).await.is_ok();
+        assert!(is_over, "not {lines:?}, but {:?}", self.lines());
+    }
+
+    pub(crate) fn has(&self, lines: &[&str]) -> bool {
+        let happened = self.lines();
+        let mut happened = happened.iter();
+        lines.iter().all(|line| happened.any(|other| other == line))
+    }
+}
+
+/// A server with one bus.
+#[derive(Debug)]
+pub(crate) struct Fake {
+    pub(crate) log: Arc<Log>,
+    state: Mutex<State>,
+    generation: watch::Sender<u64>,
+    added: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    run: u64,
+    fault: Option<Fault>,
+    unlink_fault: Option<Fault>,
+    /// Run before a probe is answered.
+    during_probe: Option<fn(&Fake)>,
+    end: Option<Reading>,
+    messages: Vec<Message>,
+    names: BTreeSet<String>,
+    version: Option<String>,
+    routes: BTreeMap<String, String>,
+    versions: u64,
+}
+
+impl Fake {
+    pub(crate) fn new() -> Arc<Self> {
+        let (log, state, added) = (Arc::default(), Mutex::default(), Notify::new());
+        Arc::new(Self { log, state, generation: watch::Sender::new(1), added })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panics")
+    }
+
+    fn reached(&self) -> Result<MutexGuard<'_, State>, Fault> {
+        let state = self.state();
+        state.fault.clone().map_or(Ok(state), Err)
+    }
+
+    /// Every operation fails, or none.
+    pub(crate) fn set_fault(&self, fault: Option<Fault>) {
+        self.state().fault = fault;
+    }
+
+    pub(crate) fn set_unlink_fault(&self, fault: Option<Fault>) {
+        self.state().unlink_fault = fault;
+    }
+
+    pub(crate) fn set_during_probe(&self, during: fn(&Self)) {
+        self.state().during_probe = Some(during);
+    }
+
+    pub(crate) fn reconnect(&self) {
+        self.generation.send_modify(|generation| *generation += 1);
+    }
+
+    /// Another server, without the last messages, over another connection.
+    pub(crate) fn fail_over(&self, forgotten: usize) {
+        let mut state = self.state();
+        state.run += 1;
+        let kept = state.messages.len() - forgotten;
+        state.messages.truncate(kept);
+        let last = state.messages.last().map(|message| message.position);
+        state.end = last.map(|last| Reading { last, added: kept as u64 });
+        drop(state);
+        self.reconnect();
+    }
+
+    pub(crate) fn flush(&self) {
+        let mut state = self.state();
+        let (run, versions) = (state.run, state.versions);
+        *state = State { run, versions, ..State::default() };
+    }
+
+    pub(crate) fn trim(&self) {
+        self.state().messages.clear();
+    }
+
+    pub(crate) fn add_name(&self, name: &str) {
+        self.state().names.insert(name.to_owned());
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.state().names.iter().cloned().collect()
+    }
+
+    /// Another process adds a route.
+    pub(crate) fn add_route(&self, field: &str, value: &str) {
+        let mut state = self.state();
+        state.versions += 1;
+        state.version = Some(state.versions.to_string());
+        state.routes.insert(field.to_owned(), value.to_owned());
+    }
+
+    /// As `XADD` does.
+    pub(crate) fn add<N: AsRef<str>, V: AsRef<[u8]>>(&self, fields: &[(N, V)]) -> Position {
+        let mut state = self.state();
+        let Reading { last, added } = state.end.unwrap_or(Reading { last: Position::default(), added: 0 });
+        let position = Position { millis: last.millis + 1, sequence: 0 };
+        let field = |(name, value): &(N, V)| (name.as_ref().to_owned(), value.as_ref().to_vec());
+        let fields = fields.iter().map(field).collect();
+        state.messages.push(Message { position, fields });
+        state.end = Some(Reading { last: position, added: added + 1 });
+        drop(state);
+        self.added.notify_waiters();
+        position
+    }
+}
+
+impl Remote for Fake {
+    type Identity = u64;
+
+    fn generation(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
+    }
+
+    async fn identity(&self) -> Result<u64, Fault> {
+        self.reached().map(|state| state.run)
+    }
+
+    async fn probe(&self, last: Option<Position>, most: usize, _right: Duration) -> Result<Tail, Fault> {
+        let during = self.reached()?.during_probe.take();
+        let state = self.reached()?;
+        let behind = state.messages.iter().filter(|message| last.is_some_and(|last| message.position > last));
+        let messages = behind.take(most).cloned().collect();
+        let tail = Tail { server_millis: 1_000, end: state.end, messages, routes: state.version.clone() };
+        drop(state);
+        if let Some(during) = during {
+            during(self);
+        }
+        Ok(tail)
+    }
+
+    async fn listen(&self, last: Position, most: Duration) -> Result<(), Fault> {
+        let wait = async {
+            loop {
+                let added = self.added.notified();
+                if self.reached()?.end.is_some_and(|end| end.last > last) {
+                    return Ok(());
+                }
+                added.await;
+            }
+        };
+        tokio::time::timeout(most, wait).await.unwrap_or(Ok(()))
+    }
+
+    async fn invalidate(&self, invalidation: &Invalidation, routes: Option<&str>) -> Result<Invalidated, Fault> {
+        let mut state = self.reached()?;
+        for name in &invalidation.unlink {
+            state.names.remove(name);
+        }
+        self.log.note(format!("unlink {}", invalidation.unlink.join(" ")));
+        if state.version.as_deref() != routes {
+            return Ok(Invalidated::RoutesChanged);
+        }
+        drop(state);
+        let names: Vec<_> = invalidation.fields.iter().map(|(name, _)| *name).collect();
+        self.log.note(format!("tell {}", names.join(" ")));
+        Ok(Invalidated::At(self.add(&invalidation.fields)))
+    }
+
+    async fn unlink(&self, names: Vec<String>) -> Result<(), Fault> {
+        let mut state = self.reached()?;
+        if let Some(fault) = state.unlink_fault.clone() {
+            return Err(fault);
+        }
+        for name in &names {
+            state.names.remove(name);
+        }
+        self.log.note(format!("unlink {}", names.join(" ")));
+        Ok(())
+    }
+
+    async fn routes(&self) -> Result<(Option<String>, Vec<(String, String)>), Fault> {
+        let state = self.reached()?;
+        Ok((state.version.clone(), state.routes.clone().into_iter().collect()))
+    }
+
+    async fn register(&self, fields: &[(String, String)]) -> Result<String, Fault> {
+        let mut state = self.reached()?;
+        let before = state.routes.len();
+        state.routes.extend(fields.iter().cloned());
+        if state.routes.len() > before || state.version.is_none() {
+            state.versions += 1;
+            state.version = Some(state.versions.to_string());
+        }
+        Ok(state.version.clone().expect("it has just been set"))
+    }
+
+    async fn sweep(&self, prefix: &str) -> Result<u64, Fault> {
+        self.reached()?.names.retain(|name| !name.starts_with(prefix));
+        self.log.note(format!("sweep {prefix}"));
+        Ok(0)
+    }
+}
+
+/// A process whose clock stands still unless it is moved.
+pub(crate) struct Process {
+    pub(crate) log: Arc<Log>,
+    pub(crate) time: Time,
+    pub(crate) is_gone: Arc<AtomicBool>,
+}
+
+impl Apply for Process {
+    fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::SeqCst)
+    }
+
+    fn time(&self) -> &Time {
+        &self.time
+    }
+
+    fn texts(&self, texts: &[String]) {
+        self.log.note(format!("fence {}", texts.join(" ")));
+    }
+
+    fn drop_all(&self) {
+        self.log.note("drop all");
+    }
+
+    fn extend(&self, until: Moment) {
+        self.log.note("extend");
+        self.log.note(format!("extend to {}", until.millis()));
+    }
+
+    fn applied(&self, position: Position) {
+        self.log.note(format!("applied {}", position.millis));
+    }
+
+    fn server_clock(&self, _sent: Moment, _received: Moment, millis: u64) {
+        assert_eq!(millis, 1_000);
+    }
+
+    fn deliver(&self, event: &str, json: &[u8]) {
+        self.log.note(format!("deliver {event} {}", String::from_utf8_lossy(json)));
+    }
+
+    fn registered(&self, is: bool) {
+        self.log.note(if is { "registered" } else { "not registered" });
+    }
+
+    fn functions(&self) -> Vec<&'static Function> {
+        vec![&sample::USER]
+    }
+
+    fn count(&self, heard: Heard) {
+        match heard {
+            Heard::Gap(Gap::Count) => self.log.note("gap"),
+            Heard::Gap(gap) => self.log.note(format!("gap {gap:?}")),
+            Heard::Flawed => self.log.note("flawed"),
+            Heard::Fault => self.log.note("fault"),
+            Heard::Message | Heard::Unlinked(_) => {}
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The one who reads the bus, applies it, and extends the right to serve.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::bus::apply::{Apply, Heard};
+use crate::bus::effects::Effects;
+use crate::bus::reader::{Gap, Reader, Step};
+use crate::bus::remote::Remote;
+use crate::bus::{Links, RETRIES, changed};
+use crate::clock::Moment;
+use crate::fault::Fault;
+use crate::rules::Rule;
+use crate::store::{Invalidation, Message, Tail};
+use crate::timer;
+
+/// Names that are unlinked at once.
+const UNLINKED_AT_ONCE: usize = 1_000;
+
+/// What one turn has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// There may be more, or others are to see at once how far it was applied.
+    Again,
+    /// All is applied.
+    Rest,
+}
+
+pub(super) struct Prober<'a, R: Remote, A> {
+    links: &'a Links<R, A>,
+    reader: Reader,
+    generation: watch::Receiver<u64>,
+    /// The connection whose server was looked at last.
+    checked: Option<u64>,
+    identity: Option<R::Identity>,
+    /// Whether the server knows the routes.
+    is_registered: bool,
+    /// The end of the right to serve.
+    right: Option<Moment>,
+    is_blind: bool,
+    flaws: u64,
+}
+
+impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
+    pub(super) fn new(links: &'a Links<R, A>) -> Self {
+        Self {
+            links,
+            reader: Reader::new(links.settings.most),
+            generation: links.remote.generation(),
+            checked: None,
+            identity: None,
+            is_registered: false,
+            right: None,
+            is_blind: false,
+            flaws: 0,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        while !self.links.apply.is_gone() {
+            match self.turn().await {
+                Ok(Turn::Again) => {}
+                Ok(Turn::Rest) => self.rest().await,
+                Err(fault) => self.retry(&fault).await,
+            }
+        }
+    }
+
+    /// One look at the bus, in the order of the protocol: which server, what is new, apply it, extend.
+    async fn turn(&mut self) -> Result<Turn, Fault> {
+        let generation = *self.generation.borrow_and_update();
+        self.check_server(generation).await?;
+        self.register().await?;
+        let Links { remote, apply, settings, .. } = self.links;
+        let sent = apply.time().now();
+        let probe = remote.probe(self.reader.position(), settings.most, settings.max_staleness).await?;
+        let received = apply.time().now();
+        let Tail { server_millis, end, messages, routes } = probe;
+        apply.server_clock(sent, received, server_millis);
+        let turn = match self.reader.apply(end, messages) {
+            Step::Adopt(gap) => {
+                self.lose(gap);
+                Turn::Again
+            }
+            Step::Catch(messages) => {
+                self.apply(&messages).await;
+                self.lose(Gap::Count);
+                Turn::Again
+            }
+            Step::Apply(messages) if routes.is_none() => {
+                self.apply(&messages).await;
+                self.lose(Gap::Flushed);
+                Turn::Again
+            }
+            Step::Apply(messages) => {
+                self.apply(&messages).await;
+                let from = if settings.rules.holds(Rule::RightFromSending) { sent } else { apply.time().now() };
+                self.extend(generation, from);
+                if messages.is_empty() { Turn::Rest } else { Turn::Again }
+            }
+        };
+        self.moved(generation);
+        if routes.is_some() && routes != self.links.table.version() {
+            self.load_routes().await?;
+        }
+        Ok(turn)
+    }
+
+    /// After every reconnect: is it the same server, in the same role, since the same start?
+    async fn check_server(&mut self, generation: u64) -> Result<(), Fault> {
+        if self.checked == Some(generation) {
+            return Ok(());
+        }
+        let identity = self.links.remote.identity().await?;
+        let is_another = self.identity.as_ref().is_some_and(|known| *known != identity);
+        if is_another && self.links.settings.rules.holds(Rule::Identity) {
+            self.reader.forget();
+            self.lose(Gap::Server);
+        }
+        self.identity = Some(identity);
+        self.checked = Some(generation);
+        Ok(())
+    }
+
+    /// Something may be missing: nothing that is kept in this process is served again.
+    fn lose(&mut self, gap: Gap) {
+        let Links { apply, journal, settings, .. } = self.links;
+        if settings.rules.holds(Rule::Gap) {
+            apply.drop_all();
+        }
+        if gap != Gap::Start {
+            tracing::warn!("invalidations may have been missed, the in-process tier is emptied: {gap}");
+            apply.count(Heard::Gap(gap));
+        }
+        if gap.is_loss() {
+            self.is_registered = false;
+            apply.registered(false);
+            if settings.is_cold_after_loss { journal.widen_to_everything() } else { journal.repeat_recent() }
+        }
+    }
+
+    /// Tells the server the routes of this process, if it does not know them.
+    async fn register(&mut self) -> Result<(), Fault> {
+        let Links { remote, apply, table, .. } = self.links;
+        let is_more = table.link(&apply.functions());
+        if self.is_registered && !is_more {
+            return Ok(());
+        }
+        self.is_registered = false;
+        remote.register(&table.fields()).await?;
+        self.load_routes().await?;
+        self.is_registered = true;
+        apply.registered(true);
+        Ok(())
+    }
+
+    async fn load_routes(&self) -> Result<(), Fault> {
+        let (version, fields) = self.links.remote.routes().await?;
+        self.links.table.absorb(version, &fields);
+        Ok(())
+    }
+
+    /// Unlinks first what publishers have not, fences off second: who reads in between finds nothing old in either tier.
+    async fn apply(&mut self, messages: &[Message]) {
+        let Links { apply, table, settings, .. } = self.links;
+        let effects = Effects::of(messages, table, &settings.id);
+        self.unlink(&effects).await;
+        if effects.everything {
+            apply.drop_all();
+        } else if !effects.texts.is_empty() {
+            apply.texts(&effects.texts);
+        }
+        for (event, json) in &effects.events {
+            apply.deliver(event, json);
+        }
+        (0..effects.heard).for_each(|_| apply.count(Heard::Message));
+        for flaw in &effects.flaws {
+            self.flaws += 1;
+            apply.count(Heard::Flawed);
+            if self.flaws.is_power_of_two() {
+                tracing::warn!(flaws = self.flaws, "a message on the bus is not understood: {flaw}");
+            }
+        }
+    }
+
+    async fn unlink(&self, effects: &Effects) {
+        let Links { remote, apply, journal, .. } = self.links;
+        let names = effects.names();
+        if names.is_empty() {
+            return;
+        }
+        for some in names.chunks(UNLINKED_AT_ONCE) {
+            if let Err(fault) = remote.unlink(some.to_vec()).await {
+                tracing::debug!(%fault, names = names.len(), "what a message names is unlinked later");
+                return journal.add(&effects.uncovered, Invalidation::default());
+            }
+        }
+        apply.count(Heard::Unlinked(names.len()));
+    }
+
+    /// All that was on the bus when it was asked is applied.
+    fn extend(&mut self, generation: u64, from: Moment) {
+        if !self.is_still(generation) {
+            return;
+        }
+        let until = from.after(self.links.settings.max_staleness);
+        self.links.apply.extend(until);
+        self.right = Some(until);
+        if std::mem::take(&mut self.is_blind) {
+            tracing::info!("the bus is read again: the in-process tier is in use");
+        }
+    }
+
+    fn moved(&self, generation: u64) {
+        let position = self.reader.position();
+        if let Some(position) = position
+            && self.is_still(generation)
+        {
+            self.links.apply.applied(position);
+        }
+        self.links.position.send_replace(position);
+    }
+
+    /// Over another connection, another server may have answered: it is looked at first.
+    fn is_still(&self, generation: u64) -> bool {
+        *self.generation.borrow() == generation
+    }
+
+    /// Until something is heard, there is another connection, or it is time.
+    async fn rest(&mut self) {
+        let pace = self.links.apply.time().sleep(self.pace());
+        tokio::select! {
+            () = changed(&mut self.generation) => {}
+            () = self.links.heard.notified() => {}
+            () = pace => {}
+        }
+    }
+
+    async fn retry(&mut self, fault: &Fault) {
+        let Links { apply, .. } = self.links;
+        // The server may be another one in another role.
+        self.checked = None;
+        apply.count(Heard::Fault);
+        tracing::debug!(%fault, "the bus was not read");
+        if !self.is_blind && self.right.is_none_or(|right| right <= apply.time().now()) {
+            self.is_blind = true;
+            tracing::warn!(%fault, "the bus cannot be read: the in-process tier is not used until it can");
+        }
+        let pause = self.pace().min(RETRIES.0);
+        tokio::select! {
+            () = changed(&mut self.generation) => {}
+            () = timer::sleep(pause) => {}
+        }
+    }
+
+    fn pace(&self) -> Duration {
+        self.links.settings.max_staleness / 3
+    }
+}

@@ -1,0 +1,54 @@
+//! What the bus and the journal ask of the second tier.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::fault::Fault;
+use crate::store::{Invalidated, Invalidation, Position, Tail};
+
+/// The version of the routes, and all of them: names and JSON.
+pub(crate) type Routes = (Option<String>, Vec<(String, String)>);
+
+/// The second tier, as far as it is about invalidations.
+pub(crate) trait Remote: Send + Sync {
+    /// Which server it is, and in which role: another one may lack what this one had.
+    type Identity: Clone + PartialEq + Send + Sync;
+
+    /// Changes with every connection, before anything is sent over it.
+    fn generation(&self) -> watch::Receiver<u64>;
+
+    /// The server that has the bus.
+    fn identity(&self) -> impl Future<Output = Result<Self::Identity, Fault>> + Send;
+
+    /// Tells how far the bus was applied, and reads on.
+    fn probe(
+        &self,
+        last: Option<Position>,
+        most: usize,
+        right: Duration,
+    ) -> impl Future<Output = Result<Tail, Fault>> + Send;
+
+    /// Ends when something may stand behind `last`, or after `most`.
+    fn listen(&self, last: Position, most: Duration) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Unlinks, then tells the bus, if the routes are of this version.
+    fn invalidate(
+        &self,
+        invalidation: &Invalidation,
+        routes: Option<&str>,
+    ) -> impl Future<Output = Result<Invalidated, Fault>> + Send;
+
+    /// Unlinks and tells nobody.
+    fn unlink(&self, names: Vec<String>) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// The version of the routes, and all of them.
+    fn routes(&self) -> impl Future<Output = Result<Routes, Fault>> + Send;
+
+    /// Adds these to the routes.
+    fn register(&self, fields: &[(String, String)]) -> impl Future<Output = Result<String, Fault>> + Send;
+
+    /// Unlinks all that begins like this.
+    fn sweep(&self, prefix: &str) -> impl Future<Output = Result<u64, Fault>> + Send;
+}

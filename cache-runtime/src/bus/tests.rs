@@ -1,0 +1,277 @@
+//! The loops together, over a server in memory.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::fake::{Fake, Log, Process};
+use super::*;
+use crate::clock::{Clock, Sleep, Time};
+use crate::fault::Fault;
+use crate::rules::Rules;
+
+const USER_UPDATED: [(&str, &str); 2] = [("event", "UserUpdated"), ("data", r#"{"tenant":42,"id":7}"#)];
+
+/// A process that reads the bus of a server.
+struct World {
+    server: Arc<Fake>,
+    log: Arc<Log>,
+    journal: Arc<Journal>,
+    is_gone: Arc<AtomicBool>,
+    running: tokio::task::JoinHandle<()>,
+}
+
+impl World {
+    async fn start(max_staleness: Duration, time: Time) -> Self {
+        Self::start_over(Fake::new(), max_staleness, time, false).await
+    }
+
+    async fn start_over(server: Arc<Fake>, max_staleness: Duration, time: Time, is_cold_after_loss: bool) -> Self {
+        let (log, is_gone) = (Arc::clone(&server.log), Arc::new(AtomicBool::new(false)));
+        let process = Process { log: Arc::clone(&log), time, is_gone: Arc::clone(&is_gone) };
+        let (table, journal) = (Arc::new(Table::new("shop", [0; 32])), Arc::new(Journal::new(100)));
+        let settings = Settings { id: "me".to_owned(), max_staleness, most: 3, is_cold_after_loss, rules: Rules::ALL };
+        let reading = run(Arc::clone(&server), process, table, Arc::clone(&journal), settings);
+        let running = tokio::spawn(reading);
+        log.until(&["registered", "drop all", "extend"]).await;
+        log.clear();
+        Self { server, log, journal, is_gone, running }
+    }
+
+    /// One that asks often.
+    async fn new() -> Self {
+        Self::start(Duration::from_millis(30), Time::system()).await
+    }
+}
+
+#[tokio::test]
+async fn what_others_publish_is_unlinked_then_fenced_off_then_delivered() {
+    let world = World::new().await;
+    world.server.add_name("shop:v1:user:42:7");
+    world.server.add(&USER_UPDATED);
+    let deliver = format!("deliver UserUpdated {}", USER_UPDATED[1].1);
+    world.log.until(&["unlink shop:v1:user:42:7", "fence user:42:7", &deliver, "extend"]).await;
+    assert_eq!(world.server.names(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn own_messages_only_count() {
+    let world = World::new().await;
+    world.server.add(&[USER_UPDATED[0], USER_UPDATED[1], ("by", "me")]);
+    world.log.until(&["applied 1", "extend"]).await;
+    assert!(!world.log.has(&["fence user:42:7"]) && !world.log.has(&["drop all"]));
+}
+
+#[tokio::test]
+async fn the_ear_makes_delivery_fast() {
+    // The clock stands still: only what is heard wakes the prober.
+    let world = World::start(Duration::from_hours(1), Time::Given(Arc::new(Still::default()))).await;
+    world.server.add(&USER_UPDATED);
+    world.log.until(&["fence user:42:7", "extend", "applied 1"]).await;
+}
+
+#[tokio::test]
+async fn a_gap_drops_everything() {
+    let world = World::new().await;
+    world.server.set_during_probe(|server| {
+        server.add(&USER_UPDATED);
+        server.trim();
+    });
+    world.log.until(&["drop all", "gap", "extend"]).await;
+}
+
+#[tokio::test]
+async fn far_behind_everything_is_dropped_and_still_unlinked() {
+    let world = World::new().await;
+    world.server.add_name("shop:v1:user:42:7");
+    world.server.set_during_probe(|server| {
+        for _ in 0..5 {
+            server.add(&USER_UPDATED);
+        }
+    });
+    world.log.until(&["unlink shop:v1:user:42:7", "drop all", "gap", "applied 5", "extend"]).await;
+}
+
+#[tokio::test]
+async fn another_server_is_a_gap_before_it_is_read() {
+    let world = World::new().await;
+    world.server.add(&USER_UPDATED);
+    world.log.until(&["fence user:42:7", "extend"]).await;
+    world.server.set_fault(Some(Fault::Away));
+    world.log.until(&["fault"]).await;
+    world.log.clear();
+    world.server.fail_over(1);
+    world.server.set_fault(None);
+    world.log.until(&["drop all", "gap Server", "not registered", "registered", "drop all", "extend"]).await;
+    let lines = world.log.lines();
+    let first = |line: &str| lines.iter().position(|other| other == line);
+    assert!(first("drop all") < first("extend"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_position_on_one_server_means_nothing_on_another() {
+    let world = World::new().await;
+    world.server.add(&USER_UPDATED);
+    world.log.until(&["applied 1"]).await;
+    world.server.set_fault(Some(Fault::Away));
+    world.log.until(&["fault"]).await;
+    // Another message stands where the lost one stood.
+    world.server.fail_over(1);
+    world.server.add(&USER_UPDATED);
+    world.server.set_fault(None);
+    world.log.until(&["gap Server", "drop all", "extend"]).await;
+}
+
+#[tokio::test]
+async fn the_latest_invalidations_are_repeated_to_another_server() {
+    let world = World::new().await;
+    let table = Table::new("shop", [0; 32]);
+    table.link(&[&crate::routes::sample::USER]);
+    let plan = table.plan_texts(["user:1:2".to_owned()]);
+    let fields = vec![("keys", b"[\"user:1:2\"]".to_vec()), ("by", b"me".to_vec())];
+    world.journal.succeeded(&plan, crate::store::Invalidation { fields, ..Default::default() });
+    world.server.add_name("shop:v1:user:1:2");
+    world.server.fail_over(0);
+    world.log.until(&["gap Server", "unlink shop:v1:user:1:2", "tell keys by covered"]).await;
+    world.log.until(&["extend"]).await;
+    assert_eq!(world.journal.len(), 0);
+}
+
+#[tokio::test]
+async fn a_cold_start_sweeps_what_another_server_has() {
+    let world = World::start_over(Fake::new(), Duration::from_millis(30), Time::system(), true).await;
+    world.server.add_name("shop:v1:user:1:2");
+    world.server.add_name("other:v1:user:1:2");
+    world.server.fail_over(0);
+    world.log.until(&["gap Server", "sweep shop:v1:", "sweep shop:group:", "tell all by"]).await;
+    assert_eq!(world.server.names(), ["other:v1:user:1:2"]);
+}
+
+#[tokio::test]
+async fn after_a_flush_the_routes_are_registered_again() {
+    let world = World::new().await;
+    world.server.flush();
+    world.log.until(&["drop all", "gap Flushed", "not registered", "registered", "extend"]).await;
+}
+
+#[tokio::test]
+async fn the_same_server_over_another_connection_is_none() {
+    let world = World::new().await;
+    world.server.reconnect();
+    world.server.add(&USER_UPDATED);
+    world.log.until(&["fence user:42:7", "extend"]).await;
+    assert!(!world.log.has(&["drop all"]), "{:?}", world.log.lines());
+}
+
+#[tokio::test]
+async fn what_another_connection_may_have_answered_extends_nothing() {
+    let world = World::new().await;
+    world.server.set_during_probe(|server| {
+        server.log.clear();
+        server.fail_over(0);
+    });
+    world.log.until(&["gap Server", "extend"]).await;
+    let lines = world.log.lines();
+    let first = |line: &str| lines.iter().position(|other| other == line);
+    assert!(first("drop all") < first("extend"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn while_the_server_is_away_nothing_is_extended() {
+    let world = World::new().await;
+    world.server.set_fault(Some(Fault::Timeout));
+    world.log.until(&["fault"]).await;
+    world.log.clear();
+    world.log.until(&["fault", "fault", "fault"]).await;
+    assert!(!world.log.has(&["extend"]));
+    world.server.set_fault(None);
+    world.log.until(&["extend"]).await;
+    assert!(!world.log.has(&["drop all"]), "nothing was missed");
+}
+
+#[tokio::test]
+async fn what_cannot_be_unlinked_waits_in_the_journal() {
+    let world = World::new().await;
+    world.server.add_name("shop:v1:user:42:7");
+    world.server.set_unlink_fault(Some(Fault::Timeout));
+    world.server.add(&USER_UPDATED);
+    world.log.until(&["fence user:42:7", "extend"]).await;
+    assert!(world.journal.blocks(["user:42:7"]));
+    world.server.set_unlink_fault(None);
+    world.log.until(&["unlink shop:v1:user:42:7"]).await;
+    assert_eq!(world.server.names(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_journal_is_replayed_when_the_server_is_back() {
+    let world = World::new().await;
+    world.server.set_fault(Some(Fault::Away));
+    let table = Table::new("shop", [0; 32]);
+    let plan = table.plan_texts(["user:1:*".to_owned()]);
+    let fields = vec![("keys", b"[\"user:1:*\"]".to_vec())];
+    world.journal.add(&plan, crate::store::Invalidation { fields, ..Default::default() });
+    world.server.add_name("shop:group:user:1:*");
+    world.server.set_fault(None);
+    world.server.reconnect();
+    world.log.until(&["unlink shop:group:user:1:*", "tell keys by covered"]).await;
+    world.log.until(&["applied 1"]).await;
+    assert!(!world.journal.blocks(["user:1:*"]));
+}
+
+#[tokio::test]
+async fn routes_of_other_processes_are_read() {
+    let world = World::new().await;
+    let value = r#"{"function":"f","version":4,"event":"UserUpdated","keys":"f:<id>"}"#;
+    world.server.add_route("f v4: UserUpdated => f:<id>", value);
+    world.log.until(&["extend", "extend", "extend"]).await;
+    world.server.add(&USER_UPDATED);
+    world.log.until(&["fence user:42:7 f:7"]).await;
+}
+
+#[tokio::test]
+async fn flaws_are_counted_and_the_rest_goes_on() {
+    let world = World::new().await;
+    world.server.add(&[("note", "hello")]);
+    world.log.until(&["flawed", "extend"]).await;
+    assert!(!world.log.has(&["drop all"]));
+    world.server.add(&[("keys", "no JSON")]);
+    world.log.until(&["drop all", "flawed", "extend"]).await;
+}
+
+#[tokio::test]
+async fn it_ends_with_its_process() {
+    let world = World::new().await;
+    world.is_gone.store(true, Ordering::SeqCst);
+    world.running.await.expect("no panic");
+}
+
+/// A clock that stands still unless it is moved.
+#[derive(Debug, Default)]
+struct Still {
+    millis: AtomicU64,
+}
+
+impl Clock for Still {
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.millis.load(Ordering::SeqCst))
+    }
+
+    fn sleep(&self, _duration: Duration) -> Sleep {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// The clock that the next test moves while a probe is under way.
+static MOVED: Mutex<Option<Arc<Still>>> = Mutex::new(None);
+
+#[tokio::test]
+async fn the_right_begins_when_the_bus_was_asked() {
+    let clock = Arc::new(Still::default());
+    *MOVED.lock().expect("no panics") = Some(Arc::clone(&clock));
+    let world = World::start(Duration::from_hours(1), Time::Given(clock)).await;
+    world.server.set_during_probe(|_| {
+        let moved = MOVED.lock().expect("no panics");
+        moved.as_ref().expect("it was set").millis.fetch_add(500, Ordering::SeqCst);
+    });
+    world.server.add(&USER_UPDATED);
+    world.log.until(&["fence user:42:7", "extend to 3600000"]).await;
+}

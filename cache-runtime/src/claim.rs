@@ -1,0 +1,223 @@
+//! The leader's way through the second tier: a value, or the right to load one.
+//!
+//! ```text
+//! read   GET entry and stamps, with every other read that waits
+//!          value, stamps equal  -> hit
+//!          value, stamps differ -> take its place by its beginning   -> leased
+//!          nothing              -> take the lease                     -> leased, or what is there now
+//!          lease                -> mark, wait for a wake-up or poll   -> read again
+//! ```
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use crate::codec::Coder;
+use crate::fault::Fault;
+use crate::flight::Lead;
+use crate::key::Key;
+use crate::lease::Lease;
+use crate::metric::Metric;
+use crate::node::Place;
+use crate::read::Missed;
+use crate::second::Second;
+use crate::shape::Kept;
+use crate::store::{HEAD, Leased, Over, Seen, Slot, Token};
+use crate::stored::{Opened, Opening, Stored};
+use crate::timer;
+
+/// Tries after which a key that changes all the time is loaded without a lease.
+const MOST_TRIES: u32 = 8;
+
+/// The pause before another process's load is looked at again, at first and at most.
+const POLLS: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(200));
+
+/// What the second tier gives a leader.
+pub(crate) enum Claim {
+    /// A value.
+    Hit(Stored),
+    /// The right to fill the entry.
+    Lease(Lease),
+    /// Nothing: it is away, or refuses, or the key changes too fast.
+    Without,
+}
+
+/// A leader in the second tier.
+struct Claiming<'a> {
+    missed: &'a Missed,
+    lead: &'a Lead<Key, Kept>,
+    coder: &'static Coder,
+    second: &'a Second,
+    place: &'a Place,
+    allowance: Allowance,
+}
+
+/// How much of a call's time the second tier may still take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowance(pub(crate) Duration);
+
+impl Allowance {
+    /// An operation within what is left of the allowance. The store bounds each operation by the whole of it, so that a
+    /// second timer is needed only after a slow one.
+    pub(crate) async fn spend<T>(
+        &mut self,
+        whole: Duration,
+        operation: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        let began = Instant::now();
+        let answer = if self.0 >= whole.mul_f32(0.9) { operation.await } else { within(self.0, operation).await };
+        self.0 = self.0.saturating_sub(began.elapsed());
+        answer
+    }
+}
+
+async fn within<T>(most: Duration, operation: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let (mut operation, mut timeout) = (pin!(operation), pin!(timer::sleep(most)));
+    std::future::poll_fn(|context| match operation.as_mut().poll(context) {
+        Poll::Ready(answer) => Poll::Ready(answer),
+        Poll::Pending => timeout.as_mut().poll(context).map(|()| Err(Fault::Timeout)),
+    })
+    .await
+}
+
+/// Finds a value, or the right to load one.
+pub(crate) async fn claim(
+    missed: &Missed,
+    lead: &Lead<Key, Kept>,
+    coder: &'static Coder,
+    place: &Place,
+    second: &Second,
+) -> (Claim, Allowance) {
+    let allowance = Allowance(second.settings.op_timeout);
+    let mut claiming = Claiming { missed, lead, coder, second, place, allowance };
+    let claim = match claiming.find().await {
+        Ok(claim) => claim,
+        Err(fault) => {
+            missed.node.count(missed.address.function, Metric::FaultL2);
+            tracing::debug!(%fault, kind = fault.kind(), key = place.entry, "loaded without the second tier");
+            Claim::Without
+        }
+    };
+    (claim, claiming.allowance)
+}
+
+/// What a look into the slot says.
+enum Look {
+    Found(Claim),
+    Take(Over),
+    Wait(Token),
+}
+
+impl Claiming<'_> {
+    async fn find(&mut self) -> Result<Claim, Fault> {
+        let mut waiting = Waiting { since: Instant::now(), polls: 0 };
+        let mut tries = 0;
+        while tries < MOST_TRIES {
+            if !self.second.may_read(&self.missed.address, self.missed.node.rules) {
+                return Ok(Claim::Without);
+            }
+            match self.look().await? {
+                Look::Found(claim) => return Ok(claim),
+                Look::Take(over) => {
+                    if let Some(lease) = self.take(over).await? {
+                        return Ok(Claim::Lease(lease));
+                    }
+                    tries += 1;
+                }
+                Look::Wait(_) if waiting.since.elapsed() >= self.missed.load_timeout() => {
+                    let (function, key) = (self.missed.address.function.spec().name, &self.place.entry);
+                    tracing::warn!(function, key, "another process loads for too long: loaded without the second tier");
+                    return Ok(Claim::Without);
+                }
+                Look::Wait(token) => self.wait(token, &mut waiting).await?,
+            }
+        }
+        Ok(Claim::Without)
+    }
+
+    async fn look(&mut self) -> Result<Look, Fault> {
+        let whole = self.second.settings.op_timeout;
+        // Whoever joins from here on does not get what this read finds.
+        self.lead.reading();
+        let sent = self.missed.node.time.now();
+        let read = self.second.store.read(&self.place.entry, &self.place.stamps);
+        let Seen { slot, stamps } = self.allowance.spend(whole, read).await?;
+        Ok(match slot {
+            Slot::Empty => Look::Take(Over::Nothing),
+            Slot::Lease(token) => Look::Wait(token),
+            Slot::CoolDown(_) => Look::Found(Claim::Without),
+            Slot::Garbage(head) => {
+                self.count(Metric::Damaged);
+                Look::Take(Over::Head(head))
+            }
+            Slot::Value(bytes) => match self.opening().open(&self.missed.node, self.second, &bytes, &stamps, sent) {
+                Opened::Fresh(stored) => Look::Found(Claim::Hit(stored)),
+                Opened::Over => Look::Take(Over::Head(bytes[..HEAD].to_vec())),
+                Opened::Damaged => {
+                    self.count(Metric::Damaged);
+                    Look::Take(Over::Head(bytes[..HEAD].to_vec()))
+                }
+            },
+        })
+    }
+
+    async fn take(&mut self, over: Over) -> Result<Option<Lease>, Fault> {
+        let (whole, token) = (self.second.settings.op_timeout, Token::fresh());
+        // Its duty begins before the command is sent: a lease that was taken by a call that left is given back.
+        let lease = self.second.keeper.hold(&self.place.entry, token, self.missed.load_timeout());
+        let stamp_life = self.missed.address.function.stamp_life();
+        let take = self.second.store.lease(&self.place.entry, over, &self.place.stamps, stamp_life, token);
+        match self.allowance.spend(whole, take).await? {
+            Leased::Taken(snapshot) => Ok(Some(lease.taken(snapshot))),
+            Leased::Held(_) => {
+                lease.forget();
+                Ok(None)
+            }
+        }
+    }
+
+    /// Waits for another process.
+    async fn wait(&mut self, token: Token, waiting: &mut Waiting) -> Result<(), Fault> {
+        if waiting.polls == 0 {
+            self.count(Metric::Waited);
+        }
+        waiting.polls += 1;
+        // Registered before it is marked, looked at again after: no wake-up is lost.
+        let wake = self.second.store.waker(&self.place.entry);
+        if let Slot::Lease(still) = self.second.store.watch(&self.place.entry, token).await?
+            && still == token
+        {
+            let mut wake = pin!(wake);
+            let mut pause = pin!(timer::sleep(waiting.pause()));
+            std::future::poll_fn(|context| match wake.as_mut().poll(context) {
+                Poll::Ready(()) => Poll::Ready(()),
+                Poll::Pending => pause.as_mut().poll(context),
+            })
+            .await;
+        }
+        Ok(())
+    }
+
+    fn opening(&self) -> Opening<'_> {
+        Opening { entry: &self.place.entry, function: self.missed.address.function, coder: self.coder }
+    }
+
+    fn count(&self, metric: Metric) {
+        self.missed.node.count(self.missed.address.function, metric);
+    }
+}
+
+/// How long another process is waited for already.
+struct Waiting {
+    since: Instant,
+    polls: u32,
+}
+
+impl Waiting {
+    /// Doubling, with jitter: those who wait for one key do not all come back at once.
+    fn pause(&self) -> Duration {
+        let (first, most) = POLLS;
+        first.saturating_mul(1 << self.polls.min(3)).min(most).mul_f64(0.75 + fastrand::f64() / 2.0)
+    }
+}

@@ -1,0 +1,145 @@
+//! What waits: a pure state machine.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::journal::item::Item;
+
+/// The most bytes that wait one by one.
+const MOST_BYTES: usize = 16 << 20;
+
+/// The most functions that wait as a whole; beyond it, everything does.
+const MOST_WIDENED: usize = 1 << 10;
+
+/// Names and bytes that are sent at once.
+const BATCH: (usize, usize) = (512, 256 << 10);
+
+/// Invalidations in the order in which they are to be replayed.
+#[derive(Debug)]
+pub(super) struct Queue {
+    most: usize,
+    next: u64,
+    items: BTreeMap<u64, Arc<Item>>,
+    /// Each once: what comes again is as new as its last time.
+    numbers: HashMap<Arc<Item>, u64>,
+    /// How many items name each text.
+    fenced: HashMap<String, usize>,
+    /// What the keys of whole functions begin with.
+    widened: BTreeMap<String, u64>,
+    bytes: usize,
+}
+
+/// What is to be replayed at once.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Batch {
+    Items(Vec<(u64, Arc<Item>)>),
+    Sweep { prefix: String, number: u64 },
+}
+
+/// How something was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Added {
+    OneByOne,
+    Widened,
+}
+
+impl Added {
+    pub(super) fn is_widened(self) -> bool {
+        self == Self::Widened
+    }
+}
+
+impl Queue {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            next: 0,
+            items: BTreeMap::new(),
+            numbers: HashMap::new(),
+            fenced: HashMap::new(),
+            widened: BTreeMap::new(),
+            bytes: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.items.len() + self.widened.len()
+    }
+
+    /// Adds at the end. An equal one that waits already moves there: its replay may be under way, and what it unlinks was
+    /// perhaps read again since.
+    pub(super) fn add(&mut self, item: impl Into<Arc<Item>>) -> Added {
+        let item = item.into();
+        if let Some(number) = self.numbers.get(&item) {
+            self.acknowledge(*number);
+        }
+        if self.items.len() >= self.most || self.bytes + item.bytes() > MOST_BYTES {
+            item.named.iter().for_each(|named| self.widen(named.prefix.clone()));
+            return Added::Widened;
+        }
+        let number = self.number();
+        self.bytes += item.bytes();
+        for named in &item.named {
+            *self.fenced.entry(named.text.clone()).or_default() += 1;
+        }
+        self.numbers.insert(Arc::clone(&item), number);
+        self.items.insert(number, item);
+        Added::OneByOne
+    }
+
+    /// Adds all keys that begin like this.
+    pub(super) fn widen(&mut self, prefix: String) {
+        let number = self.number();
+        self.widened.insert(prefix, number);
+        if self.widened.len() > MOST_WIDENED {
+            self.widened = BTreeMap::from([(String::new(), number)]);
+        }
+    }
+
+    pub(super) fn fences(&self, text: &str) -> bool {
+        self.fenced.contains_key(text) || self.widened.keys().any(|prefix| text.starts_with(prefix))
+    }
+
+    /// The oldest that wait. They go on waiting until they are acknowledged.
+    pub(super) fn next(&self) -> Option<Batch> {
+        let (mut names, mut bytes) = (0, 0);
+        let fits = |(_, item): &(&u64, &Arc<Item>)| {
+            let is_first = names == 0 && bytes == 0;
+            names += item.names();
+            bytes += item.bytes();
+            is_first || (names <= BATCH.0 && bytes <= BATCH.1)
+        };
+        let items: Vec<_> =
+            self.items.iter().take_while(fits).map(|(number, item)| (*number, Arc::clone(item))).collect();
+        if !items.is_empty() {
+            return Some(Batch::Items(items));
+        }
+        self.widened.iter().next().map(|(prefix, number)| Batch::Sweep { prefix: prefix.clone(), number: *number })
+    }
+
+    /// It is done. One that was added again meanwhile has another number, and waits.
+    pub(super) fn acknowledge(&mut self, number: u64) {
+        let Some(item) = self.items.remove(&number) else { return };
+        self.bytes -= item.bytes();
+        for named in &item.named {
+            if let Some(count) = self.fenced.get_mut(&named.text) {
+                *count -= 1;
+                if *count == 0 {
+                    self.fenced.remove(&named.text);
+                }
+            }
+        }
+        self.numbers.remove(&item);
+    }
+
+    pub(super) fn acknowledge_sweep(&mut self, prefix: &str, number: u64) {
+        if self.widened.get(prefix) == Some(&number) {
+            self.widened.remove(prefix);
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}

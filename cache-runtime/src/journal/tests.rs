@@ -1,0 +1,288 @@
+//! Nothing is lost, whatever fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::item::Item;
+use super::queue::{Added, Batch, Queue};
+use super::*;
+use crate::bus::fake::Fake;
+use crate::fault::Fault;
+use crate::routes::{Happened, Named, Table, sample};
+
+fn table() -> Table {
+    let table = Table::new("shop", [0; 32]);
+    table.link(&[&sample::USER]);
+    table
+}
+
+fn item(text: &str) -> Item {
+    let named = Named { text: text.to_owned(), names: vec![format!("shop:v1:{text}")], prefix: text[..1].to_owned() };
+    Item { named: vec![named], events: Vec::new(), keys: vec![text.to_owned()] }
+}
+
+fn texts(batch: &Batch) -> Vec<&str> {
+    match batch {
+        Batch::Items(items) => items.iter().map(|(_, item)| item.named[0].text.as_str()).collect(),
+        Batch::Sweep { prefix, .. } => vec![prefix],
+    }
+}
+
+fn acknowledge(queue: &mut Queue, batch: Batch) {
+    match batch {
+        Batch::Items(items) => items.into_iter().for_each(|(number, _)| queue.acknowledge(number)),
+        Batch::Sweep { prefix, number } => queue.acknowledge_sweep(&prefix, number),
+    }
+}
+
+#[test]
+fn oldest_first_and_each_once() {
+    let mut queue = Queue::new(9);
+    for text in ["a", "b", "a", "c"] {
+        assert_eq!(queue.add(item(text)), Added::OneByOne);
+    }
+    assert_eq!(queue.len(), 3);
+    assert_eq!(texts(&queue.next().expect("three")), ["b", "a", "c"], "what comes again is as new as its last time");
+}
+
+#[test]
+fn what_waits_waits_until_it_is_acknowledged() {
+    let mut queue = Queue::new(9);
+    queue.add(item("a"));
+    let batch = queue.next().expect("one");
+    assert_eq!(queue.next(), Some(queue.next().expect("still there")));
+    assert!(queue.fences("a") && !queue.fences("ab"));
+    acknowledge(&mut queue, batch);
+    assert_eq!((queue.next(), queue.fences("a"), queue.len()), (None, false, 0));
+}
+
+#[test]
+fn what_is_added_during_its_replay_stays() {
+    let mut queue = Queue::new(1);
+    queue.add(item("a"));
+    let replayed = queue.next().expect("one");
+    queue.add(item("a"));
+    queue.add(item("b"));
+    acknowledge(&mut queue, replayed);
+    assert_eq!(texts(&queue.next().expect("the newer one")), ["a"]);
+    let newer = queue.next().expect("the newer one");
+    acknowledge(&mut queue, newer);
+    let swept = queue.next().expect("the widened one");
+    assert_eq!(texts(&swept), ["b"]);
+    queue.widen("b".to_owned());
+    acknowledge(&mut queue, swept);
+    assert_eq!(queue.len(), 1, "widened again during its sweep");
+}
+
+#[test]
+fn beyond_its_bounds_it_widens() {
+    let mut queue = Queue::new(2);
+    queue.add(item("a1"));
+    queue.add(item("a2"));
+    assert_eq!(queue.add(item("b1")), Added::Widened);
+    assert!(queue.fences("b1") && queue.fences("b2") && queue.fences("a1"));
+    assert!(!queue.fences("a3"), "it is not full of `a` but of two");
+    assert_eq!(queue.add(item("a1")), Added::OneByOne, "what waits already needs no room");
+    let huge = Item { keys: vec!["x".repeat(17 << 20)], ..item("c1") };
+    assert_eq!(Queue::new(9).add(huge), Added::Widened, "bytes are bounded too");
+}
+
+#[test]
+fn beyond_all_bounds_everything_is_fenced() {
+    let mut queue = Queue::new(0);
+    for number in 0..=1_024 {
+        queue.widen(format!("{number}:"));
+    }
+    assert_eq!(queue.len(), 1);
+    assert!(queue.fences("anything"));
+}
+
+#[test]
+fn batches_are_bounded_and_never_empty() {
+    let mut queue = Queue::new(5_000);
+    for number in 0..1_200 {
+        queue.add(item(&format!("a{number}")));
+    }
+    queue.add(Item { keys: vec!["x".repeat(1 << 20)], ..item("huge") });
+    queue.add(item("last"));
+    let mut sizes = Vec::new();
+    while let Some(batch) = queue.next() {
+        sizes.push(texts(&batch).len());
+        acknowledge(&mut queue, batch);
+    }
+    assert_eq!(sizes, [512, 512, 176, 1, 1]);
+}
+
+proptest! {
+    /// Whatever is added and acknowledged, in whatever order: what was not acknowledged since it was added last is fenced,
+    /// and at the end everything was replayed.
+    #[test]
+    fn nothing_is_dropped(steps in proptest::collection::vec(proptest::option::of((0..3_u8, 0..6_u8)), 0..60)) {
+        let mut queue = Queue::new(4);
+        let mut unreplayed: Vec<String> = Vec::new();
+        let mut replaying = None;
+        for step in steps {
+            match step {
+                Some((function, number)) => {
+                    let text = format!("{function}{number}");
+                    queue.add(item(&text));
+                    unreplayed.push(text);
+                }
+                None => match replaying.take() {
+                    None => replaying = queue.next().map(|batch| (batch, unreplayed.len())),
+                    Some((batch, seen)) => {
+                        let covers = |text: &String| match &batch {
+                            Batch::Items(_) => texts(&batch).contains(&text.as_str()),
+                            Batch::Sweep { prefix, .. } => text.starts_with(prefix),
+                        };
+                        let later = unreplayed.split_off(seen);
+                        unreplayed.retain(|text| !covers(text));
+                        unreplayed.extend(later);
+                        acknowledge(&mut queue, batch);
+                    }
+                },
+            }
+            for text in &unreplayed {
+                prop_assert!(queue.fences(text), "{} is not fenced", text);
+            }
+        }
+        while let Some(batch) = queue.next() {
+            acknowledge(&mut queue, batch);
+        }
+        prop_assert_eq!(queue.len(), 0);
+    }
+}
+
+fn invalidation(fields: &[(&'static str, &str)]) -> Invalidation {
+    let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes().to_vec())).collect();
+    Invalidation { fields, ..Invalidation::default() }
+}
+
+fn add(journal: &Journal, text: &str) {
+    let keys = format!("[\"{text}\"]");
+    journal.add(&table().plan_texts([text.to_owned()]), invalidation(&[("keys", &keys)]));
+}
+
+#[test]
+fn an_empty_journal_blocks_nothing() {
+    let journal = Journal::new(9);
+    assert!(!journal.blocks(["user:1:2"]));
+    add(&journal, "user:1:2");
+    assert!(journal.blocks(["user:1:2"]));
+    assert!(journal.blocks(["other:1"]), "the replay comes before the first read");
+}
+
+#[test]
+fn of_many_servers_one_may_be_away() {
+    let journal = Journal::new(1).with_fencing(Fencing::Named);
+    add(&journal, "user:1:2");
+    assert!(journal.blocks(["other:1", "user:1:2"]) && !journal.blocks(["user:1:3"]));
+    add(&journal, "other:1");
+    assert!(journal.blocks(["other:2"]), "widened to all that begins like it");
+}
+
+#[tokio::test]
+async fn a_replay_merges_and_tells() {
+    let (server, journal, table) = (Fake::new(), Journal::new(9), table());
+    let json = r#"{"tenant":1,"id":2}"#;
+    let plan = table.plan(&Happened { name: "UserUpdated", json: json.as_bytes(), value: None });
+    journal.add(&plan, invalidation(&[("by", "me"), ("event", "UserUpdated"), ("data", json), ("covered", "[]")]));
+    add(&journal, "user:3:4");
+    assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Ok(Drained::Empty));
+    assert_eq!(server.log.lines(), ["unlink shop:v1:user:3:4 shop:v1:user:1:2", "tell event data keys by covered"]);
+    assert!(!journal.blocks(["user:1:2"]));
+}
+
+#[tokio::test]
+async fn after_a_fault_all_of_it_waits() {
+    let (server, journal, table) = (Fake::new(), Journal::new(9), table());
+    add(&journal, "user:1:2");
+    server.set_fault(Some(Fault::Timeout));
+    assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Err(Fault::Timeout));
+    assert!(journal.blocks(["user:1:2"]));
+    server.set_fault(None);
+    assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Ok(Drained::Empty));
+    assert_eq!(journal.len(), 0);
+}
+
+#[tokio::test]
+async fn a_replay_goes_by_the_routes_of_its_own_time() {
+    let (server, journal, table) = (Fake::new(), Journal::new(9), table());
+    let json = r#"{"tenant":1,"id":2}"#;
+    let plan = table.plan(&Happened { name: "UserUpdated", json: json.as_bytes(), value: None });
+    journal.add(&plan, invalidation(&[("event", "UserUpdated"), ("data", json)]));
+    let value = r#"{"function":"f","version":4,"event":"UserUpdated","keys":"f:<id>"}"#;
+    server.add_route("f v4: UserUpdated => f:<id>", value);
+    server.add_name("shop:v4:f:2");
+    assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Ok(Drained::Empty));
+    assert_eq!(server.names(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_nobody_needs_to_hear_of_is_only_unlinked() {
+    let (server, journal, table) = (Fake::new(), Journal::new(9), table());
+    journal.add(&table.plan_texts(["user:1:2".to_owned()]), Invalidation::default());
+    assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Ok(Drained::Empty));
+    assert_eq!(server.log.lines(), ["unlink shop:v1:user:1:2"]);
+}
+
+#[tokio::test]
+async fn a_widened_function_is_swept_in_every_version() {
+    let (server, journal, table) = (Fake::new(), Journal::new(0), table());
+    journal.add(&table.plan_key(&sample::USER, "user:1:2".to_owned()), Invalidation::default());
+    server.add_name("shop:v1:user:9:9");
+    server.add_name("shop:group:user:1:*");
+    server.add_name("shop:v1:other:1");
+    assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Ok(Drained::Empty));
+    assert_eq!(server.log.lines(), ["sweep shop:v1:user:", "sweep shop:group:user:", "unlink ", "tell all by"]);
+    assert_eq!(server.names(), ["shop:v1:other:1"]);
+}
+
+#[tokio::test]
+async fn what_is_added_wakes_who_replays() {
+    let journal = Arc::new(Journal::new(9));
+    add(&journal, "user:1:2");
+    journal.added().await;
+    assert_eq!(journal.len(), 1);
+}
+
+#[test]
+fn only_the_latest_ten_seconds_are_repeated() {
+    let (mut recent, start) = (Recent::new(9), Instant::now());
+    let at = |seconds| start + Duration::from_secs(seconds);
+    recent.add(item("a"), at(0));
+    recent.add(item("b"), at(5));
+    recent.add(item("a"), at(6));
+    recent.add(item("c"), at(15));
+    let (items, widened) = recent.take(at(16));
+    let texts: Vec<_> = items.iter().map(|item| item.named[0].text.as_str()).collect();
+    assert_eq!((texts, widened), (vec!["a", "c"], Vec::new()));
+    assert_eq!(recent.take(at(16)), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn too_many_recent_ones_are_widened_for_as_long() {
+    let (mut recent, start) = (Recent::new(1), Instant::now());
+    let at = |seconds| start + Duration::from_secs(seconds);
+    recent.add(item("a1"), at(0));
+    recent.add(item("b1"), at(1));
+    assert_eq!(recent.take(at(2)).1, ["a"]);
+    recent.add(item("a1"), at(3));
+    recent.add(item("b1"), at(4));
+    let (items, widened) = recent.take(at(14));
+    assert_eq!((items.len(), widened), (1, Vec::new()));
+}
+
+#[tokio::test]
+async fn what_is_repeated_waits_like_any_other() {
+    let (server, journal, table) = (Fake::new(), Journal::new(9), table());
+    journal.succeeded(&table.plan_texts(["user:1:2".to_owned()]), invalidation(&[("keys", "[\"user:1:2\"]")]));
+    assert!(!journal.blocks(["user:1:2"]));
+    journal.repeat_recent();
+    assert!(journal.blocks(["user:1:2"]));
+    assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Ok(Drained::Empty));
+    journal.repeat_recent();
+    assert_eq!(journal.len(), 1, "the next server may lack it too");
+}

@@ -1,0 +1,191 @@
+//! Leases that this process holds: renewed while their loads run, given back when a load ends without a value.
+//!
+//! One task does it for all of them, a few times in each lease's life: a load pays for an entry in a table, not for a
+//! timer. A process that dies renews nothing, and is replaced within one lease time; one that was stopped finds its
+//! token gone.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+
+use crate::fault::Fault;
+use crate::redis::Store;
+use crate::store::{Ended, Ending, Stamp, Token};
+use crate::timer;
+
+/// How long a failed load keeps other processes from waiting for the next try.
+pub(crate) const COOL_DOWN: Duration = Duration::from_millis(200);
+
+/// Keeps the leases of one process alive.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    held: Arc<Held>,
+    ended: UnboundedSender<Given>,
+}
+
+#[derive(Debug, Default)]
+struct Held(Mutex<HashMap<Token, Tenure>>);
+
+#[derive(Debug)]
+struct Tenure {
+    entry: String,
+    renewed: Instant,
+    /// A load that takes longer is hung: its lease is left to expire.
+    until: Instant,
+}
+
+/// A lease that ends without a value.
+#[derive(Debug)]
+struct Given {
+    entry: String,
+    token: Token,
+    cool_down: bool,
+}
+
+impl Held {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Token, Tenure>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The leases whose renewal is due, taken to be renewed from now on.
+    fn due(&self, after: Duration) -> Vec<(String, Token)> {
+        let now = Instant::now();
+        let mut held = self.lock();
+        held.retain(|_, tenure| tenure.until > now);
+        let due = held.iter_mut().filter(|(_, tenure)| now.duration_since(tenure.renewed) >= after);
+        due.map(|(token, tenure)| {
+            tenure.renewed = now;
+            (tenure.entry.clone(), *token)
+        })
+        .collect()
+    }
+}
+
+impl Keeper {
+    /// Starts the task that keeps leases of this length; it ends with the keeper.
+    pub(crate) fn start(store: &Arc<Store>, lease: Duration, runtime: &Handle) -> Self {
+        let (ended, given) = mpsc::unbounded_channel();
+        let held = Arc::new(Held::default());
+        runtime.spawn(keep(Arc::downgrade(store), Arc::downgrade(&held), given, lease));
+        Self { held, ended }
+    }
+
+    /// A lease that is about to be taken: renewed for as long as a load may take, given back if the caller leaves.
+    pub(crate) fn hold(&self, entry: &str, token: Token, load_timeout: Duration) -> Lease {
+        let now = Instant::now();
+        let until = now.checked_add(load_timeout).unwrap_or(now + Duration::from_hours(24));
+        let tenure = Tenure { entry: entry.to_owned(), renewed: now, until };
+        self.held.lock().insert(token, tenure);
+        let (held, ended) = (Arc::clone(&self.held), self.ended.clone());
+        Lease { held, ended, entry: entry.to_owned(), token, snapshot: Vec::new(), is_over: false }
+    }
+
+    /// How many leases are held.
+    pub(crate) fn len(&self) -> usize {
+        self.held.lock().len()
+    }
+}
+
+async fn keep(store: Weak<Store>, held: Weak<Held>, mut given: UnboundedReceiver<Given>, lease: Duration) {
+    let mut tick = Box::pin(timer::sleep(lease / 6));
+    loop {
+        tokio::select! {
+            next = given.recv() => {
+                let (Some(next), Some(store)) = (next, store.upgrade()) else { return };
+                give_back(&store, &next).await;
+            }
+            () = &mut tick => {
+                let (Some(held), Some(store)) = (held.upgrade(), store.upgrade()) else { return };
+                renew(&store, &held.due(lease / 3)).await;
+                tick = Box::pin(timer::sleep(lease / 6));
+            }
+        }
+    }
+}
+
+async fn renew(store: &Store, due: &[(String, Token)]) {
+    if due.is_empty() {
+        return;
+    }
+    // A lease that is gone is found out by its holder, when it ends it.
+    if let Err(fault) = store.renew(due).await {
+        tracing::debug!(%fault, leases = due.len(), "leases were not renewed");
+    }
+}
+
+async fn give_back(store: &Store, given: &Given) {
+    let ending = if given.cool_down { Ending::CoolDown(COOL_DOWN) } else { Ending::Release };
+    if let Err(fault) = store.end(&given.entry, given.token, ending, &[]).await {
+        tracing::debug!(%fault, entry = given.entry, "a lease is left to expire");
+    }
+}
+
+/// The right to fill one entry. Dropping it gives it back.
+#[derive(Debug)]
+#[must_use = "others wait for its end"]
+pub(crate) struct Lease {
+    held: Arc<Held>,
+    ended: UnboundedSender<Given>,
+    entry: String,
+    token: Token,
+    /// The stamps of its groups from before the load.
+    snapshot: Vec<Stamp>,
+    is_over: bool,
+}
+
+impl Lease {
+    /// It was taken, under these stamps.
+    pub(crate) fn taken(mut self, snapshot: Vec<Stamp>) -> Self {
+        self.snapshot = snapshot;
+        self
+    }
+
+    /// It was not taken: somebody else holds it.
+    pub(crate) fn forget(mut self) {
+        self.is_over = true;
+        self.held.lock().remove(&self.token);
+    }
+
+    /// The stamps of its groups from before the load.
+    pub(crate) fn snapshot(&self) -> &[Stamp] {
+        &self.snapshot
+    }
+
+    /// Ends it, and tells whether no invalidation came in between: it was still held, under the same stamps.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the outcome open, and gives the lease back if the value did not arrive.
+    pub(crate) async fn end(mut self, store: &Store, ending: Ending<'_>, stamps: &[String]) -> Result<bool, Fault> {
+        // Given back if this is dropped on the way: a value that was filled has another token, nothing takes it away.
+        let Ended { held, stamps } = store.end(&self.entry, self.token, ending, stamps).await?;
+        self.is_over = true;
+        self.held.lock().remove(&self.token);
+        let unchanged = stamps.iter().map(Option::as_ref).eq(self.snapshot.iter().map(Some));
+        Ok(held && unchanged)
+    }
+
+    /// Ends it after a failed load, without waiting.
+    pub(crate) fn fail(mut self) {
+        self.give_back(true);
+    }
+
+    fn give_back(&mut self, cool_down: bool) {
+        self.is_over = true;
+        self.held.lock().remove(&self.token);
+        let given = Given { entry: std::mem::take(&mut self.entry), token: self.token, cool_down };
+        // Only an error when the cache is gone: the lease expires.
+        let _nobody = self.ended.send(given);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.give_back(false);
+        }
+    }
+}

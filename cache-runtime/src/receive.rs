@@ -1,0 +1,161 @@
+//! The receive path: what other processes make invalid, applied to this one.
+//!
+//! ```text
+//! read the bus  ->  unlink what the publisher did not cover  ->  bump fences  ->  tell subscribers  ->  extend the right
+//! ```
+
+use std::future::Future;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::bus::{self, Apply, Heard, Remote};
+use crate::clock::{Moment, Time};
+use crate::fault::Fault;
+use crate::function::Function;
+use crate::node::Node;
+use crate::redis::{Identity, Store};
+use crate::registry;
+use crate::second::{OnFailover, Second};
+use crate::store::{Invalidated, Invalidation, Position, Tail};
+use crate::timer;
+
+/// Messages that are read at once.
+const MOST_MESSAGES: usize = 1_000;
+
+/// How often a new cache looks whether the bus was read for the first time.
+const FIRST_LOOKS: Duration = Duration::from_millis(1);
+
+/// Starts to read the bus, and waits until it was read once, as long as an operation may take.
+pub(crate) async fn start(node: &Arc<Node>) {
+    let Some(second) = &node.second else { return };
+    let settings = bus::Settings {
+        id: second.id.clone(),
+        max_staleness: second.settings.max_staleness,
+        most: MOST_MESSAGES,
+        is_cold_after_loss: second.settings.on_failover == OnFailover::Cold,
+        rules: node.rules,
+    };
+    let hearing = Hearing { node: Arc::downgrade(node), time: node.time.clone() };
+    let (store, table, journal) = (Arc::clone(&second.store), Arc::clone(&second.table), Arc::clone(&second.journal));
+    let reading = second.runtime.spawn(bus::run(store, hearing, table, journal, settings));
+    second.reads_bus(reading.abort_handle());
+    // Not longer than the server may take: without it, the cache starts blind.
+    let mut looks = second.settings.op_timeout.as_millis();
+    while looks > 0 && second.store.servers().is_up() && !node.may_serve_now() {
+        timer::sleep(FIRST_LOOKS).await;
+        looks -= 1;
+    }
+}
+
+/// A node that hears the bus.
+struct Hearing {
+    node: Weak<Node>,
+    time: Time,
+}
+
+impl Hearing {
+    fn with(&self, act: impl FnOnce(&Node, &Second)) {
+        if let Some(node) = self.node.upgrade()
+            && let Some(second) = &node.second
+        {
+            act(&node, second);
+        }
+    }
+}
+
+impl Apply for Hearing {
+    fn is_gone(&self) -> bool {
+        self.node.strong_count() == 0
+    }
+
+    fn time(&self) -> &Time {
+        &self.time
+    }
+
+    fn texts(&self, texts: &[String]) {
+        self.with(|node, _| texts.iter().for_each(|text| node.invalidate(text)));
+    }
+
+    fn drop_all(&self) {
+        self.with(|node, _| node.drop_all());
+    }
+
+    fn extend(&self, until: Moment) {
+        self.with(|node, _| node.extend_right(until));
+    }
+
+    fn applied(&self, position: Position) {
+        self.with(|_, second| second.set_applied(position));
+    }
+
+    fn server_clock(&self, sent: Moment, received: Moment, millis: u64) {
+        self.with(|_, second| second.clock.learn(sent, received, millis));
+    }
+
+    fn deliver(&self, event: &str, json: &[u8]) {
+        self.with(|node, _| node.subscribers.deliver(event, json));
+    }
+
+    fn registered(&self, is: bool) {
+        self.with(|_, second| second.set_registered(is));
+    }
+
+    fn functions(&self) -> Vec<&'static Function> {
+        registry::all()
+    }
+
+    fn count(&self, heard: Heard) {
+        self.with(|_, second| second.tally.count(heard));
+    }
+}
+
+impl Remote for Store {
+    type Identity = Identity;
+
+    fn generation(&self) -> watch::Receiver<u64> {
+        self.servers().generation()
+    }
+
+    fn identity(&self) -> impl Future<Output = Result<Identity, Fault>> + Send {
+        self.servers().identity()
+    }
+
+    fn probe(
+        &self,
+        last: Option<Position>,
+        most: usize,
+        right: Duration,
+    ) -> impl Future<Output = Result<Tail, Fault>> + Send {
+        Self::probe(self, last, most, right)
+    }
+
+    fn listen(&self, last: Position, most: Duration) -> impl Future<Output = Result<(), Fault>> + Send {
+        Self::listen(self, last, most)
+    }
+
+    fn invalidate(
+        &self,
+        invalidation: &Invalidation,
+        routes: Option<&str>,
+    ) -> impl Future<Output = Result<Invalidated, Fault>> + Send {
+        Self::invalidate(self, invalidation, routes)
+    }
+
+    fn unlink(&self, names: Vec<String>) -> impl Future<Output = Result<(), Fault>> + Send {
+        Self::unlink(self, names)
+    }
+
+    fn routes(&self) -> impl Future<Output = Result<(Option<String>, Vec<(String, String)>), Fault>> + Send {
+        Self::routes(self)
+    }
+
+    fn register(&self, fields: &[(String, String)]) -> impl Future<Output = Result<String, Fault>> + Send {
+        Self::register(self, fields)
+    }
+
+    fn sweep(&self, prefix: &str) -> impl Future<Output = Result<u64, Fault>> + Send {
+        Self::sweep(self, prefix)
+    }
+}

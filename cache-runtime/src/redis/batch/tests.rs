@@ -1,0 +1,357 @@
+//! The machine without a server: every step of a batch is taken by hand.
+
+mod stress;
+
+use std::collections::VecDeque;
+use std::sync::atomic::AtomicBool;
+use std::task::Wake;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+
+use super::*;
+
+/// Sends nothing: whoever tests answers, load by load.
+#[derive(Clone, Default)]
+struct Line {
+    sent: Arc<Mutex<VecDeque<Sent>>>,
+    panics: Arc<AtomicBool>,
+}
+
+struct Sent {
+    names: Vec<String>,
+    answer: oneshot::Sender<Result<Vec<String>, Fault>>,
+}
+
+impl Carrier for Line {
+    type Load = Vec<String>;
+    type Reply = String;
+
+    fn add(&self, load: &mut Vec<String>, name: &str) {
+        load.push(name.to_owned());
+    }
+
+    async fn carry(&self, names: Vec<String>) -> Result<Vec<String>, Fault> {
+        assert!(!self.panics.load(Ordering::Relaxed), "as the test wants it");
+        let (answer, answered) = oneshot::channel();
+        lock(&self.sent).push_back(Sent { names, answer });
+        answered.await.unwrap_or(Err(Fault::Away))
+    }
+
+    fn size(reply: &String) -> usize {
+        reply.len()
+    }
+}
+
+impl Sent {
+    fn answer(self) {
+        let replies = self.names.iter().map(|name| format!("={name}")).collect();
+        // Whoever asked may have left.
+        _ = self.answer.send(Ok(replies));
+    }
+}
+
+type Outcome = Result<Vec<String>, Fault>;
+type Read<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+
+struct Desk {
+    runtime: Runtime,
+    line: Line,
+    reads: Reads<Line>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let runtime = Builder::new_current_thread().build().expect("a runtime");
+        let line = Line::default();
+        let reads = Reads::new(line.clone(), runtime.handle().clone());
+        Self { runtime, line, reads }
+    }
+
+    fn read<'a>(&'a self, entry: &'a str, stamps: &'a [String]) -> Read<'a> {
+        Box::pin(self.reads.read(Names { entry, stamps }, |replies| replies.to_vec()))
+    }
+
+    /// Reads that are polled once, behind one that was sent alone.
+    fn gather<'a>(&'a self, entries: &[&'a str]) -> (Read<'a>, Vec<Read<'a>>) {
+        let mut alone = self.read("alone", &[]);
+        assert!(poll(&mut alone).is_pending());
+        let mut reads: Vec<_> = entries.iter().map(|entry| self.read(entry, &[])).collect();
+        assert!(reads.iter_mut().all(|read| poll(read).is_pending()));
+        (alone, reads)
+    }
+
+    /// Lets the tasks of batches run until they wait.
+    fn run(&self) {
+        self.runtime.block_on(async {
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+
+    fn sent(&self) -> Vec<Vec<String>> {
+        lock(&self.line.sent).iter().map(|sent| sent.names.clone()).collect()
+    }
+
+    fn next(&self) -> Sent {
+        lock(&self.line.sent).pop_front().expect("something was sent")
+    }
+
+    fn answer_all(&self) {
+        let sent = std::mem::take(&mut *lock(&self.line.sent));
+        sent.into_iter().for_each(Sent::answer);
+        self.run();
+    }
+
+    #[track_caller]
+    fn check_at_rest(&self) {
+        assert_eq!(self.reads.shared.flying.load(Ordering::Relaxed), 0);
+        assert!(lock(&self.reads.shared.gathering).is_none());
+        assert_eq!(Arc::strong_count(&self.reads.shared), 1);
+    }
+}
+
+fn poll(read: &mut Read<'_>) -> Poll<Outcome> {
+    read.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[track_caller]
+fn check(read: &mut Read<'_>, expected: &[&str]) {
+    let Poll::Ready(outcome) = poll(read) else { panic!("still waiting") };
+    assert_eq!(outcome.expect("a reply"), expected);
+}
+
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn one_read_at_a_time_goes_out_alone_at_once() {
+    let desk = Desk::new();
+    for entry in ["a", "b"] {
+        let stamps = ["s".to_owned(), "t".to_owned()];
+        let mut read = desk.read(entry, &stamps);
+        assert!(poll(&mut read).is_pending());
+        assert_eq!(desk.sent(), [[entry, "s", "t"]]);
+        desk.next().answer();
+        check(&mut read, &[&format!("={entry}"), "=s", "=t"]);
+        drop(read);
+        desk.check_at_rest();
+    }
+}
+
+#[test]
+fn reads_that_wait_at_the_same_moment_go_out_as_one() {
+    let desk = Desk::new();
+    let stamps = ["s".to_owned()];
+    let (mut alone, mut reads) = desk.gather(&["a", "b"]);
+    reads.push(desk.read("c", &stamps));
+    reads.push(desk.read("d", &[]));
+    assert!(reads[2..].iter_mut().all(|read| poll(read).is_pending()));
+    assert_eq!(desk.sent().len(), 1, "what was ready to run runs first");
+    desk.run();
+    assert_eq!(desk.sent()[1], ["a", "b", "c", "s", "d"]);
+    desk.answer_all();
+    check(&mut alone, &["=alone"]);
+    for (read, expected) in reads.iter_mut().zip([&["=a"][..], &["=b"], &["=c", "=s"], &["=d"]]) {
+        check(read, expected);
+    }
+    drop((alone, reads));
+    desk.check_at_rest();
+}
+
+#[test]
+fn a_batch_waits_for_no_other() {
+    let desk = Desk::new();
+    let (mut alone, mut first) = desk.gather(&["a"]);
+    desk.run();
+    let mut second = desk.read("b", &[]);
+    assert!(poll(&mut second).is_pending());
+    desk.run();
+    assert_eq!(desk.sent(), [["alone"], ["a"], ["b"]]);
+    let [held, other, last] = [desk.next(), desk.next(), desk.next()];
+    last.answer();
+    desk.run();
+    check(&mut second, &["=b"]);
+    assert!(poll(&mut first[0]).is_pending() && poll(&mut alone).is_pending());
+    other.answer();
+    held.answer();
+    desk.run();
+    check(&mut first[0], &["=a"]);
+    check(&mut alone, &["=alone"]);
+}
+
+/// When a caller leaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Point {
+    Gathering,
+    Sent,
+    Answered,
+}
+
+#[test]
+fn a_caller_that_leaves_takes_nobodys_reply_along() {
+    for point in [Point::Gathering, Point::Sent, Point::Answered] {
+        for leaves in 0..16_u32 {
+            leave(point, |place| leaves >> place & 1 == 1);
+        }
+    }
+}
+
+fn leave(point: Point, leaves: impl Fn(usize) -> bool) {
+    let desk = Desk::new();
+    let entries = ["a", "b", "c", "d"];
+    let (mut alone, reads) = desk.gather(&entries);
+    let mut reads: Vec<Option<Read<'_>>> = reads.into_iter().map(Some).collect();
+    for step in [Point::Gathering, Point::Sent, Point::Answered] {
+        match step {
+            Point::Gathering => {}
+            Point::Sent => desk.run(),
+            Point::Answered => desk.answer_all(),
+        }
+        if step == point {
+            (0..4).filter(|place| leaves(*place)).for_each(|place| reads[place] = None);
+        }
+        let sent = desk.sent().len();
+        let is_sent = step == Point::Sent && !(point == Point::Gathering && (0..4).all(&leaves));
+        assert!(step == Point::Answered || sent == 1 + usize::from(is_sent), "{point:?} {step:?}: {sent}");
+    }
+    for (read, entry) in reads.iter_mut().zip(entries) {
+        if let Some(read) = read {
+            check(read, &[&format!("={entry}")]);
+        }
+    }
+    check(&mut alone, &["=alone"]);
+    drop((alone, reads));
+    desk.check_at_rest();
+}
+
+#[test]
+fn a_lone_caller_that_leaves_leaves_the_way_free() {
+    let desk = Desk::new();
+    let (alone, mut reads) = desk.gather(&["a"]);
+    drop(alone);
+    desk.answer_all();
+    desk.answer_all();
+    check(&mut reads[0], &["=a"]);
+    let mut next = desk.read("b", &[]);
+    assert!(poll(&mut next).is_pending());
+    assert_eq!(desk.sent(), [["b"]], "alone again");
+}
+
+#[test]
+fn a_caller_that_is_not_polled_holds_up_nobody() {
+    let desk = Desk::new();
+    let (_alone, mut reads) = desk.gather(&["first", "second"]);
+    desk.run();
+    desk.answer_all();
+    check(&mut reads[1], &["=second"]);
+}
+
+#[test]
+fn the_last_waker_is_woken_once() {
+    let desk = Desk::new();
+    let (_alone, mut reads) = desk.gather(&["a"]);
+    let wakers: [Arc<Woken>; 2] = Default::default();
+    for woken in &wakers {
+        let waker = Waker::from(Arc::clone(woken));
+        assert!(reads[0].as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        desk.run();
+    }
+    desk.answer_all();
+    assert_eq!(wakers.each_ref().map(|woken| woken.0.load(Ordering::Relaxed)), [0, 1]);
+    check(&mut reads[0], &["=a"]);
+}
+
+#[test]
+fn a_fault_reaches_all() {
+    let desk = Desk::new();
+    let (mut alone, mut reads) = desk.gather(&["a", "b"]);
+    desk.run();
+    for _ in 0..2 {
+        desk.next().answer.send(Err(Fault::Timeout)).expect("somebody waits");
+    }
+    desk.run();
+    for read in reads.iter_mut().chain([&mut alone]) {
+        assert_eq!(poll(read), Poll::Ready(Err(Fault::Timeout)));
+    }
+}
+
+#[test]
+fn too_few_replies_are_nobodys() {
+    let desk = Desk::new();
+    let (mut alone, mut reads) = desk.gather(&["a", "b"]);
+    desk.run();
+    for _ in 0..2 {
+        desk.next().answer.send(Ok(Vec::new())).expect("somebody waits");
+    }
+    desk.run();
+    for read in reads.iter_mut().chain([&mut alone]) {
+        assert!(matches!(poll(read), Poll::Ready(Err(Fault::Nonsense(_)))));
+    }
+}
+
+#[test]
+fn a_batch_whose_task_panics_fails() {
+    let desk = Desk::new();
+    let (_alone, mut reads) = desk.gather(&["a", "b"]);
+    desk.line.panics.store(true, Ordering::Relaxed);
+    desk.run();
+    for read in &mut reads {
+        assert!(matches!(poll(read), Poll::Ready(Err(Fault::Broken(_)))));
+    }
+}
+
+#[test]
+fn a_batch_whose_runtime_is_shut_down_fails() {
+    let Desk { runtime, line, reads } = Desk::new();
+    let read = |entry| {
+        let names = Names { entry, stamps: &[] };
+        Box::pin(reads.read(names, |replies: &mut [String]| replies.to_vec())) as Read<'_>
+    };
+    let mut all = ["alone", "before", "after"].map(read);
+    assert!(all[..2].iter_mut().all(|read| poll(read).is_pending()));
+    drop(runtime);
+    for read in &mut all[1..] {
+        let outcome = match poll(read) {
+            Poll::Pending => poll(read),
+            ready @ Poll::Ready(_) => ready,
+        };
+        assert!(matches!(outcome, Poll::Ready(Err(Fault::Broken(_)))));
+    }
+    assert_eq!(lock(&line.sent).len(), 1);
+}
+
+#[test]
+fn a_batch_is_not_longer_than_its_reply_may_be() {
+    let desk = Desk::new();
+    let names: Vec<String> = (0..=MOST_NAMES).map(|i| i.to_string()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (_alone, _reads) = desk.gather(&names);
+    desk.run();
+    assert_eq!(desk.sent().iter().map(Vec::len).collect::<Vec<_>>(), [1, MOST_NAMES, 1]);
+    let size = |bytes: usize| {
+        (0..32).for_each(|_| desk.reads.shared.weigh(&[" ".repeat(bytes)]));
+        desk.reads.shared.most_names()
+    };
+    assert_eq!([size(0), size(100), size(16 * 1024), size(1 << 20)], [MOST_NAMES, MOST_NAMES, 16, FEWEST_NAMES]);
+}
+
+#[test]
+fn a_read_with_many_stamps_is_a_batch_of_its_own() {
+    let desk = Desk::new();
+    let stamps = vec!["s".to_owned(); MOST_NAMES + 7];
+    let (_alone, mut reads) = desk.gather(&["a"]);
+    reads.push(desk.read("b", &stamps));
+    assert!(poll(&mut reads[1]).is_pending());
+    desk.run();
+    assert_eq!(desk.sent().iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, MOST_NAMES + 8]);
+    desk.answer_all();
+    assert!(matches!(poll(&mut reads[1]), Poll::Ready(Ok(replies)) if replies.len() == MOST_NAMES + 8));
+}

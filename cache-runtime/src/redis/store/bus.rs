@@ -1,0 +1,106 @@
+//! The bus and what belongs to it: who reads it how far, and the routes.
+
+use std::time::Duration;
+
+use redis::Cmd;
+
+use crate::fault::Fault;
+use crate::names::ROUTES_VERSION;
+use crate::redis::reply;
+use crate::redis::scripts;
+use crate::redis::store::{Store, millis};
+use crate::store::{NodeSeen, Position, Reading, Tail, Token};
+
+/// How long a process is remembered that lost its right to serve.
+const REMEMBERED: Duration = Duration::from_mins(1);
+
+impl Store {
+    /// One look at the bus. Says that this process has applied everything up to `last` and may serve for `right` from
+    /// now on, and reads what is behind `last`; without a position nothing is read.
+    pub(crate) async fn probe(&self, last: Option<Position>, most: usize, right: Duration) -> Result<Tail, Fault> {
+        let Position { millis: at, sequence } = last.unwrap_or_default();
+        let (applied, right, most) = (format!("{at}-{sequence}"), right.as_millis().to_string(), most.to_string());
+        let from = if last.is_some() { applied.as_str() } else { "" };
+        let keys = [&self.names.nothing, &self.names.bus, &self.names.routes, &self.names.nodes].map(String::as_str);
+        let args = [&self.node, &applied, &right, from, &most].map(str::as_bytes);
+        let reply = self.servers.bus_script(&scripts::PROBE, &keys, &args).await?;
+        let [now, last, added, routes, messages] = reply::fixed(reply, "a probe")?;
+        let end = match last {
+            redis::Value::Nil => None,
+            last => Some(Reading { last: reply::position_of(last)?, added: reply::number(&added, "messages added")? }),
+        };
+        Ok(Tail {
+            server_millis: reply::number(&now, "the server's time")?,
+            end,
+            messages: reply::array(messages, "messages")?.into_iter().map(reply::message).collect::<Result<_, _>>()?,
+            routes: match routes {
+                redis::Value::Nil => None,
+                version => Some(reply::text(version, "a version")?),
+            },
+        })
+    }
+
+    /// Ends when something is behind `last`, or after `most`.
+    pub(crate) async fn listen(&self, last: Position, most: Duration) -> Result<(), Fault> {
+        let mut command = Cmd::new();
+        command.arg("XREAD").arg("COUNT").arg(1).arg("BLOCK").arg(millis(most)).arg("STREAMS").arg(&self.names.bus);
+        command.arg(format!("{}-{}", last.millis, last.sequence));
+        self.servers.ear_command(&command, most).await.map(drop)
+    }
+
+    /// The routes and their version; nothing where there are none.
+    pub(crate) async fn routes(&self) -> Result<(Option<String>, Vec<(String, String)>), Fault> {
+        let mut command = Cmd::new();
+        command.arg("HGETALL").arg(&self.names.routes);
+        let (mut version, mut routes) = (None, Vec::new());
+        for (field, value) in reply::pairs(self.servers.bus_command(&command).await?, "routes")? {
+            let (field, value) = (reply::text(field, "a route's name")?, reply::text(value, "a route")?);
+            if field == ROUTES_VERSION {
+                version = Some(value);
+            } else {
+                routes.push((field, value));
+            }
+        }
+        Ok((version, routes))
+    }
+
+    /// Adds the routes that are missing or different. The version that the routes have then.
+    pub(crate) async fn register(&self, fields: &[(String, String)]) -> Result<String, Fault> {
+        let version = format!("{:032x}", u128::from_le_bytes(Token::fresh().0));
+        let routes = fields.iter().flat_map(|(field, value)| [field.as_bytes(), value.as_bytes()]);
+        let args: Vec<&[u8]> = std::iter::once(version.as_bytes()).chain(routes).collect();
+        let keys = [self.names.nothing.as_str(), self.names.routes.as_str()];
+        reply::text(self.servers.bus_script(&scripts::REGISTER, &keys, &args).await?, "a version")
+    }
+
+    /// The processes that share the bus. Those that lost their right to serve long ago are forgotten.
+    pub(crate) async fn nodes(&self) -> Result<Vec<NodeSeen>, Fault> {
+        let remembered = millis(REMEMBERED).to_string();
+        let reply = self.servers.bus_script(&scripts::NODES, &[&self.names.nodes], &[remembered.as_bytes()]).await?;
+        let mut values = reply::array(reply, "processes")?.into_iter();
+        let now = values.next().ok_or_else(|| Fault::Nonsense("processes without a time".to_owned()))?;
+        let now = reply::number(&now, "the server's time")?;
+        let mut nodes = Vec::with_capacity(values.len() / 2);
+        while let (Some(id), Some(entry)) = (values.next(), values.next()) {
+            let (id, entry) = (reply::text(id, "a process")?, reply::text(entry, "a process")?);
+            nodes.push(node(id, &entry, now).ok_or_else(|| Fault::Nonsense(format!("a process: {entry}")))?);
+        }
+        Ok(nodes)
+    }
+
+    /// Forgets this process: it serves no more.
+    pub(crate) async fn leave(&self) {
+        let mut command = Cmd::new();
+        command.arg("HDEL").arg(&self.names.nodes).arg(&self.node);
+        if let Err(fault) = self.servers.bus_command(&command).await {
+            tracing::debug!(%fault, "others remember this process until its right to serve is over");
+        }
+    }
+}
+
+/// `<millis>-<sequence> <end of its right>`.
+fn node(id: String, entry: &str, now: u64) -> Option<NodeSeen> {
+    let (applied, end) = entry.split_once(' ')?;
+    let remaining = end.parse::<u64>().ok()?.checked_sub(now).filter(|left| *left > 0).map(Duration::from_millis);
+    Some(NodeSeen { id, applied: reply::position(applied)?, remaining })
+}

@@ -1,0 +1,168 @@
+//! Invalidations: what is invalid goes first, the bus hears of it after.
+
+use std::time::{Duration, Instant};
+
+use redis::{Cmd, Value};
+
+use crate::fault::{Fault, Refusal};
+use crate::redis::reply;
+use crate::redis::scripts;
+use crate::redis::store::flush::{Addressed, flush, unlink, unlink_by_slot};
+use crate::redis::store::{Store, millis};
+use crate::store::{Invalidated, Invalidation};
+
+/// How often the unlinks are repeated when the servers change under them.
+const TRIES: usize = 3;
+
+/// How long the bus' own connection waits for replicas at a time.
+const AT_ONCE: Duration = Duration::from_millis(5);
+
+impl Store {
+    /// Unlinks, puts, and tells the bus, if the routes are those of this version still (nothing: there were none). After
+    /// a fault it is not known how much of it happened: all of it may be repeated.
+    ///
+    /// Where one server has all keys, one script does it. In a cluster every slot acknowledges first.
+    pub(crate) async fn invalidate(
+        &self,
+        invalidation: &Invalidation,
+        routes: Option<&str>,
+    ) -> Result<Invalidated, Fault> {
+        let generation = *self.servers.generation().borrow();
+        let bus = self.slot(&self.names.bus);
+        let put = invalidation.put.as_ref().map(|(name, ..)| name);
+        let is_together = invalidation.unlink.iter().chain(put).all(|name| self.slot(name) == bus);
+        let done = if is_together {
+            self.tell(invalidation, invalidation, routes).await?
+        } else {
+            self.unlink_everywhere(invalidation).await?;
+            self.tell(&Invalidation::default(), invalidation, routes).await?
+        };
+        self.replicated(generation).await?;
+        Ok(done)
+    }
+
+    /// Unlinks and tells nobody.
+    pub(crate) async fn unlink(&self, names: Vec<String>) -> Result<(), Fault> {
+        self.unlink_everywhere(&Invalidation { unlink: names, ..Invalidation::default() }).await
+    }
+
+    /// Makes invalid what `first` names, then tells of `told`.
+    async fn tell(
+        &self,
+        first: &Invalidation,
+        told: &Invalidation,
+        routes: Option<&str>,
+    ) -> Result<Invalidated, Fault> {
+        let (length, put) = (self.bus_length.to_string(), first.put.as_ref());
+        let life = put.map(|(_, _, life)| millis(*life).to_string()).unwrap_or_default();
+        let mut keys: Vec<&str> = vec![&self.names.nothing, &self.names.bus, &self.names.routes];
+        keys.extend(unlinked(first));
+        keys.extend(put.map(|(name, ..)| name.as_str()));
+        let value = put.map_or(&[][..], |(_, value, _)| value);
+        let mut args = vec![length.as_bytes(), routes.unwrap_or_default().as_bytes(), life.as_bytes(), value];
+        args.extend(told.fields.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_slice()]));
+        // Over the bus' own connection only where it has to wait for replicas: a process whose bus alone is cut can tell.
+        let told = if self.min_replicas == 0 {
+            self.servers.script(self.slot(&self.names.bus), &scripts::INVALIDATE, &keys, &args).await
+        } else {
+            self.servers.bus_script(&scripts::INVALIDATE, &keys, &args).await
+        };
+        match told? {
+            Value::Nil => Ok(Invalidated::RoutesChanged),
+            position => Ok(Invalidated::At(reply::position_of(position)?)),
+        }
+    }
+
+    /// Every slot has acknowledged, with its replicas, and no server has changed since the first was asked.
+    async fn unlink_everywhere(&self, invalidation: &Invalidation) -> Result<(), Fault> {
+        let generation = self.servers.generation();
+        for _ in 0..TRIES {
+            let before = *generation.borrow();
+            self.send(self.unlink_commands(invalidation)).await?;
+            self.put(invalidation).await?;
+            if *generation.borrow() == before {
+                return Ok(());
+            }
+        }
+        Err(changed())
+    }
+
+    fn unlink_commands(&self, invalidation: &Invalidation) -> Vec<Addressed> {
+        unlink_by_slot(unlinked(invalidation).map(|name| (self.slot(name), name)).collect())
+    }
+
+    async fn put(&self, invalidation: &Invalidation) -> Result<(), Fault> {
+        let Some((name, value, life)) = &invalidation.put else { return Ok(()) };
+        let mut set = Cmd::with_capacity(5, name.len() + value.len() + 32);
+        set.arg("SET").arg(name).arg(value).arg("PX").arg(millis(*life));
+        match self.send(vec![(self.slot(name), set)]).await {
+            // There is no room for the new value; the old one goes all the same.
+            Err(Fault::Refused(Refusal::OutOfMemory, _)) => {
+                self.send(vec![(self.slot(name), unlink([name.as_str()]))]).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Sends writes, each followed on its own connection by the wait for its replicas.
+    async fn send(&self, writes: Vec<Addressed>) -> Result<(), Fault> {
+        // Half of an operation's time: a replica that is slow is told from a server that does not answer.
+        let waits = (self.min_replicas > 0).then(|| self.wait(self.op_timeout / 2));
+        let commands = writes.into_iter().flat_map(|write| {
+            let wait = waits.clone().map(|wait| (write.0, wait));
+            std::iter::once(write).chain(wait)
+        });
+        let replies = flush(&self.servers, commands.collect()).await;
+        for (i, reply) in replies.into_iter().enumerate() {
+            let reply = reply?;
+            if self.min_replicas > 0 && i % 2 == 1 {
+                self.check_replicas(&reply)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Enough replicas have what was written on the bus' own connection, which is still the one of that `generation`.
+    /// Asked again and again, since a connection that waits does nothing else, and this one has probes to send.
+    async fn replicated(&self, generation: u64) -> Result<(), Fault> {
+        if self.min_replicas == 0 {
+            return Ok(());
+        }
+        let deadline = Instant::now() + self.op_timeout;
+        loop {
+            let reply = self.servers.bus_command(&self.wait(AT_ONCE)).await?;
+            if *self.servers.generation().borrow() != generation {
+                return Err(changed());
+            }
+            match self.check_replicas(&reply) {
+                Err(Fault::Refused(..)) if Instant::now() < deadline => {}
+                checked => return checked,
+            }
+        }
+    }
+
+    /// The replicas that have everything this connection wrote, after so long at most.
+    fn wait(&self, most: Duration) -> Cmd {
+        let mut wait = Cmd::with_capacity(3, 32);
+        wait.arg("WAIT").arg(self.min_replicas).arg(millis(most));
+        wait
+    }
+
+    fn check_replicas(&self, reply: &Value) -> Result<(), Fault> {
+        let have = reply::number(reply, "replicas")?;
+        if have >= u64::try_from(self.min_replicas).unwrap_or(u64::MAX) {
+            return Ok(());
+        }
+        Err(Fault::Refused(Refusal::WritesStopped, format!("{have} of {} replicas have it", self.min_replicas)))
+    }
+}
+
+fn changed() -> Fault {
+    Fault::Broken("the servers changed while they were told".to_owned())
+}
+
+/// What goes without anything in its place.
+fn unlinked(invalidation: &Invalidation) -> impl Iterator<Item = &str> {
+    let put = invalidation.put.as_ref().map(|(name, ..)| name.as_str());
+    invalidation.unlink.iter().map(String::as_str).filter(move |name| Some(*name) != put)
+}

@@ -1,0 +1,172 @@
+//! The bus, its readers, and the routes.
+
+use super::*;
+use crate::store::{Invalidated, Invalidation, Position, Reading, Tail};
+
+async fn tell(world: &World, text: &str) -> Position {
+    let fields = vec![("keys", text.as_bytes().to_vec())];
+    match world.store.invalidate(&Invalidation { fields, ..Invalidation::default() }, None).await {
+        Ok(Invalidated::At(position)) => position,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn probe(world: &World, last: Option<Position>) -> Tail {
+    world.store.probe(last, 100, LIFE).await.expect("an answer")
+}
+
+#[tokio::test]
+async fn an_empty_bus_has_no_end() {
+    let world = World::new().await;
+    for last in [None, Some(Position::default()), Some(Position { millis: 9, sequence: 9 })] {
+        let tail = probe(&world, last).await;
+        assert_eq!((tail.end, tail.messages, tail.routes), (None, Vec::new(), None));
+        assert!(tail.server_millis > 1 << 40);
+    }
+}
+
+#[tokio::test]
+async fn a_probe_reads_what_is_new_oldest_first() {
+    let world = World::new().await;
+    let mut told = Vec::new();
+    for text in ["a", "b", "c"] {
+        told.push(tell(&world, text).await);
+    }
+    let adopted = probe(&world, None).await;
+    assert_eq!((adopted.end, adopted.messages.len()), (Some(Reading { last: told[2], added: 3 }), 0));
+    let tail = probe(&world, Some(told[0])).await;
+    assert_eq!(tail.messages.iter().map(|message| message.position).collect::<Vec<_>>(), told[1..]);
+    assert_eq!(tail.messages[0].fields, [("keys".to_owned(), b"b".to_vec())]);
+    let few = world.store.probe(Some(Position::default()), 2, LIFE).await.expect("an answer");
+    assert_eq!((few.messages.len(), few.end), (2, Some(Reading { last: told[2], added: 3 })));
+}
+
+#[tokio::test]
+async fn trimming_shows_in_what_was_added() {
+    let world = World::new().await;
+    let first = tell(&world, "first").await;
+    for text in ["lost", "lost", "kept"] {
+        tell(&world, text).await;
+    }
+    world.command(&[&"XTRIM", &"shop:bus", &"MAXLEN", &1]).await;
+    let tail = probe(&world, Some(first)).await;
+    assert_eq!(tail.messages.len(), 1);
+    assert_eq!(tail.end.map(|end| end.added), Some(4), "one was read before, one is here: two are missing");
+}
+
+#[tokio::test]
+async fn the_bus_stays_about_as_long_as_it_is_set() {
+    let world = World::new().await;
+    let settings = StoreSettings { bus_length: 100, ..world.server.settings() };
+    let world = World { store: Store::open(settings).await.expect("a server"), ..world };
+    for _ in 0..500 {
+        tell(&world, "a").await;
+    }
+    let Value::Int(length) = world.command(&[&"XLEN", &"shop:bus"]).await else { panic!("a number") };
+    assert!((100..=200).contains(&length), "{length}");
+    assert_eq!(probe(&world, None).await.end.map(|end| end.added), Some(500));
+}
+
+#[tokio::test]
+async fn a_flushed_bus_ends_before_its_readers() {
+    let world = World::new().await;
+    let last = tell(&world, "a").await;
+    world.command(&[&"FLUSHALL"]).await;
+    assert_eq!(probe(&world, Some(last)).await.end, None);
+    world.command(&[&"XADD", &"shop:bus", &"1-1", &"keys", &"[]"]).await;
+    let tail = probe(&world, Some(last)).await;
+    assert_eq!(tail.end, Some(Reading { last: Position { millis: 1, sequence: 1 }, added: 1 }));
+    assert!(tail.messages.is_empty());
+}
+
+#[tokio::test]
+async fn foreign_messages_come_as_they_are() {
+    let world = World::new().await;
+    world.command(&[&"XADD", &"shop:bus", &"*", &"event", &"UserUpdated", &"data", &r#"{"id":7}"#]).await;
+    world.command(&[&"XADD", &"shop:bus", &"*", &&b"\xff\xfe"[..], &&b"\x00\xff"[..], &"", &""]).await;
+    let messages = probe(&world, Some(Position::default())).await.messages;
+    let field = |name: &str, value: &[u8]| (name.to_owned(), value.to_vec());
+    assert_eq!(messages[0].fields, [field("event", b"UserUpdated"), field("data", br#"{"id":7}"#)]);
+    assert_eq!(messages[1].fields, [field("\u{fffd}\u{fffd}", b"\x00\xff"), field("", b"")]);
+}
+
+#[tokio::test]
+async fn who_listens_hears_of_a_message_or_of_the_end_of_its_time() {
+    let world = World::new().await;
+    let last = tell(&world, "a").await;
+    assert_eq!(world.store.listen(last, Duration::from_millis(20)).await, Ok(()));
+    let (heard, _) = tokio::join!(world.store.listen(last, LIFE), tell(&world, "b"));
+    assert_eq!(heard, Ok(()));
+    assert_eq!(world.store.listen(last, LIFE).await, Ok(()), "it is there already");
+}
+
+#[tokio::test]
+async fn processes_are_seen_until_their_right_ended_long_ago() {
+    let world = World::new().await;
+    let last = tell(&world, "a").await;
+    probe(&world, Some(last)).await;
+    let [ended, unknown] = [world.other("b2").await, world.other("c3").await];
+    ended.probe(Some(last), 1, Duration::ZERO).await.expect("an answer");
+    unknown.probe(None, 1, Duration::ZERO).await.expect("an answer");
+    for (node, entry) in [("d4", "12-3 1000"), ("e5", "nonsense"), ("f6", "1-1 99999999999999999999x")] {
+        world.command(&[&"HSET", &"{shop:bus}:nodes", &node, &entry]).await;
+    }
+    let mut nodes = world.store.nodes().await.expect("an answer");
+    nodes.sort_by(|one, other| one.id.cmp(&other.id));
+    assert_eq!(nodes.iter().map(|node| node.id.as_str()).collect::<Vec<_>>(), ["a1", "b2", "c3"]);
+    let remaining = nodes[0].remaining.expect("it may serve");
+    assert!(nodes[0].applied == last && remaining <= LIFE && remaining > LIFE / 2, "{nodes:?}");
+    assert_eq!((nodes[1].applied, nodes[1].remaining), (last, None));
+    assert_eq!((nodes[2].applied, nodes[2].remaining), (Position::default(), None));
+    assert_eq!(world.command(&[&"HLEN", &"{shop:bus}:nodes"]).await, Value::Int(3), "the others are forgotten");
+    world.store.leave().await;
+    assert!(world.store.nodes().await.expect("an answer").iter().all(|node| node.id != "a1"));
+}
+
+#[tokio::test]
+async fn no_processes_are_seen_where_there_are_none() {
+    let world = World::new().await;
+    assert_eq!(world.store.nodes().await, Ok(Vec::new()));
+    world.command(&[&"SET", &"{shop:bus}:nodes", &"no hash"]).await;
+    assert_eq!(world.store.nodes().await, Ok(Vec::new()));
+}
+
+#[tokio::test]
+async fn routes_have_another_version_when_they_change() {
+    let world = World::new().await;
+    let route = |field: &str, value: &str| (field.to_owned(), value.to_owned());
+    assert_eq!(world.store.routes().await, Ok((None, Vec::new())));
+    let [both, same] = [
+        world.store.register(&[route("f", "1"), route("g", "2")]).await,
+        world.other("b2").await.register(&[route("g", "2")]).await,
+    ];
+    let both = both.expect("a version");
+    assert_eq!(same.as_ref(), Ok(&both), "nothing new");
+    assert_eq!(probe(&world, None).await.routes.as_ref(), Some(&both));
+    let other = world.store.register(&[route("f", "other")]).await.expect("a version");
+    assert_ne!(other, both);
+    let (version, mut routes) = world.store.routes().await.expect("an answer");
+    routes.sort();
+    assert_eq!((version, routes), (Some(other), vec![route("f", "other"), route("g", "2")]));
+}
+
+#[tokio::test]
+async fn routes_and_their_version_are_lost_together() {
+    let world = World::new().await;
+    let routes = [("f".to_owned(), "1".to_owned())];
+    let first = world.store.register(&routes).await.expect("a version");
+    world.command(&[&"FLUSHALL"]).await;
+    assert_eq!(probe(&world, None).await.routes, None);
+    let second = world.store.register(&routes).await.expect("a version");
+    assert_ne!(first, second);
+}
+
+#[tokio::test]
+async fn out_of_memory_the_bus_goes_on() {
+    let world = World::new().await;
+    world.use_up_memory().await;
+    let last = tell(&world, "a").await;
+    assert_eq!(probe(&world, None).await.end, Some(Reading { last, added: 1 }));
+    assert_eq!(world.store.nodes().await.expect("an answer").len(), 1);
+    world.store.register(&[("f".to_owned(), "1".to_owned())]).await.expect("a version");
+}

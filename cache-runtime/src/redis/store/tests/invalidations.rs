@@ -1,0 +1,147 @@
+//! Invalidations and sweeps.
+
+use super::*;
+use crate::store::{Invalidated, Invalidation, Position};
+
+fn of(unlink: &[&str]) -> Invalidation {
+    Invalidation {
+        unlink: unlink.iter().map(|&name| name.to_owned()).collect(),
+        put: None,
+        fields: vec![("keys", br#"["user:42:7"]"#.to_vec())],
+    }
+}
+
+#[track_caller]
+fn position(outcome: Result<Invalidated, Fault>) -> Position {
+    match outcome {
+        Ok(Invalidated::At(position)) => position,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn on_the_bus(world: &World) -> usize {
+    let tail = world.store.probe(Some(Position::default()), 1_000, Duration::ZERO).await.expect("an answer");
+    tail.messages.len()
+}
+
+#[tokio::test]
+async fn an_invalidation_unlinks_and_tells() {
+    let world = World::new().await;
+    for name in ["shop:v1:a", "shop:v2:a", "shop:group:g", "shop:v1:other"] {
+        world.command(&[&"SET", &name, &"x"]).await;
+    }
+    let first = position(world.store.invalidate(&of(&["shop:v1:a", "shop:v2:a", "shop:group:g"]), None).await);
+    for (name, exists) in [("shop:v1:a", false), ("shop:v2:a", false), ("shop:group:g", false), ("shop:v1:other", true)]
+    {
+        assert_eq!(world.exists(name).await, exists, "{name}");
+    }
+    let second = position(world.store.invalidate(&of(&[]), None).await);
+    assert!(second > first);
+    let tail = world.store.probe(Some(first), 10, Duration::ZERO).await.expect("an answer");
+    assert_eq!(tail.messages.len(), 1);
+    assert_eq!(tail.messages[0].position, second);
+    assert_eq!(tail.messages[0].fields, [("keys".to_owned(), br#"["user:42:7"]"#.to_vec())]);
+}
+
+#[tokio::test]
+async fn thousands_of_names_are_unlinked_at_once() {
+    let world = World::new().await;
+    let entries: Vec<String> = (0..5_000).map(|i| format!("shop:v1:{i}")).collect();
+    for entry in &entries {
+        world.command(&[&"SET", entry, &"x"]).await;
+    }
+    let invalidation = Invalidation { unlink: entries, ..of(&[]) };
+    position(world.store.invalidate(&invalidation, None).await);
+    assert_eq!(world.command(&[&"DBSIZE"]).await, Value::Int(1), "the bus alone");
+}
+
+#[tokio::test]
+async fn nothing_is_told_while_the_routes_are_others() {
+    let world = World::new().await;
+    world.command(&[&"SET", &"shop:v1:a", &"x"]).await;
+    let version = world.store.register(&[("f".to_owned(), "r".to_owned())]).await.expect("a version");
+    for old in [None, Some("0123")] {
+        world.command(&[&"SET", &"shop:v1:a", &"x"]).await;
+        assert_eq!(world.store.invalidate(&of(&["shop:v1:a"]), old).await, Ok(Invalidated::RoutesChanged));
+        assert!(!world.exists("shop:v1:a").await, "unlinked all the same");
+    }
+    assert_eq!(on_the_bus(&world).await, 0);
+    position(world.store.invalidate(&of(&["shop:v1:a"]), Some(&version)).await);
+    world.command(&[&"UNLINK", &"{shop:bus}:routes"]).await;
+    assert_eq!(world.store.invalidate(&of(&[]), Some(&version)).await, Ok(Invalidated::RoutesChanged));
+    assert_eq!(on_the_bus(&world).await, 1);
+}
+
+#[tokio::test]
+async fn what_is_put_takes_the_place_of_an_entry_and_its_lease() {
+    let world = World::new().await;
+    let (token, _) = world.take("shop:v1:a", &[]).await;
+    let bytes = value(Token([5; 16]), b"put");
+    let put = Some(("shop:v1:a".to_owned(), bytes.clone(), LIFE));
+    let invalidation = Invalidation { put, ..of(&["shop:v1:a", "shop:v2:a"]) };
+    position(world.store.invalidate(&invalidation, None).await);
+    assert_eq!(world.bytes("shop:v1:a").await, Some(bytes));
+    let remaining = world.remaining("shop:v1:a").await;
+    assert!(remaining <= LIFE && remaining > LIFE / 2, "{remaining:?}");
+    let late = world.store.end("shop:v1:a", token, Ending::Fill(&value(token, b"late"), LIFE), &[]).await;
+    assert!(!late.expect("an answer").held);
+}
+
+#[tokio::test]
+async fn out_of_memory_an_invalidation_passes_and_a_put_empties_its_slot() {
+    let world = World::new().await;
+    for name in ["shop:v1:a", "shop:v1:b"] {
+        world.command(&[&"SET", &name, &"x"]).await;
+    }
+    world.use_up_memory().await;
+    let put = Some(("shop:v1:b".to_owned(), value(Token([5; 16]), b"put"), LIFE));
+    position(world.store.invalidate(&Invalidation { put, ..of(&["shop:v1:a"]) }, None).await);
+    position(world.store.invalidate(&of(&[]), None).await);
+    assert!(!world.exists("shop:v1:a").await && !world.exists("shop:v1:b").await);
+    assert_eq!(on_the_bus(&world).await, 2);
+}
+
+#[tokio::test]
+async fn another_type_at_the_bus_or_the_routes_is_replaced() {
+    let world = World::new().await;
+    for name in ["shop:bus", "{shop:bus}:routes", "{shop:bus}:nodes"] {
+        world.command(&[&"SET", &name, &"no stream, no hash"]).await;
+    }
+    let tail = world.store.probe(Some(Position::default()), 10, LIFE).await.expect("an answer");
+    assert_eq!((tail.end, tail.routes), (None, None));
+    position(world.store.invalidate(&of(&[]), None).await);
+    assert_eq!(on_the_bus(&world).await, 1);
+    let version = world.store.register(&[("f".to_owned(), "r".to_owned())]).await.expect("a version");
+    position(world.store.invalidate(&of(&[]), Some(&version)).await);
+}
+
+#[tokio::test]
+async fn without_replicas_an_invalidation_that_needs_them_does_not_count() {
+    let world = World::new().await;
+    let mut settings = StoreSettings { min_replicas: 1, ..world.server.settings() };
+    settings.servers.op_timeout = Duration::from_millis(500);
+    let store = Store::open(settings).await.expect("a server");
+    world.command(&[&"SET", &"shop:v1:a", &"x"]).await;
+    check_refused(store.invalidate(&of(&["shop:v1:a"]), None).await, Refusal::WritesStopped);
+    assert!(!world.exists("shop:v1:a").await);
+}
+
+#[tokio::test]
+async fn a_sweep_takes_what_begins_alike_and_nothing_else() {
+    let world = World::new().await;
+    let prefix = "shop:v1:[a]*?\\x:";
+    let entries: Vec<String> = (0..2_500).map(|i| format!("{prefix}{i}")).collect();
+    for entry in &entries {
+        world.command(&[&"SET", entry, &"x"]).await;
+    }
+    let others = ["shop:v1:a-b-x:1", "shop:v1:[a]", "shop:v1:[a]*?x:1", "Shop:v1:[a]*?\\x:1", "x:shop:v1:[a]*?\\x:1"];
+    for other in others {
+        world.command(&[&"SET", &other, &"x"]).await;
+    }
+    assert_eq!(world.store.sweep(prefix).await, Ok(2_500));
+    for other in others {
+        assert!(world.exists(other).await, "{other}");
+    }
+    assert_eq!(world.store.sweep(prefix).await, Ok(0));
+    assert_eq!(world.store.sweep("shop:").await, Ok(3));
+}

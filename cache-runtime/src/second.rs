@@ -1,0 +1,215 @@
+//! The second tier of one cache: its store, and what this process knows and owes there.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+
+use crate::codec::Codec;
+use crate::error::Error;
+use crate::journal::{Fencing, Journal};
+use crate::key::HashKey;
+use crate::lease::Keeper;
+use crate::node::Address;
+use crate::redis::{ServerSettings, Store, StoreSettings};
+use crate::routes::Table;
+use crate::rules::{Rule, Rules};
+use crate::server_clock::ServerClock;
+use crate::store::Position;
+use crate::tally::Tally;
+use crate::token::Token;
+
+/// What happens when another server takes over, or the same one comes back with another memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnFailover {
+    /// Every process repeats its invalidations of the last 10 s.
+    #[default]
+    Replay,
+    /// Nothing that was stored before is used again.
+    Cold,
+}
+
+/// How the second tier is used.
+#[derive(Clone)]
+pub(crate) struct SecondSettings {
+    /// Without one, the cache is embedded.
+    pub(crate) url: Option<String>,
+    pub(crate) pool_size: usize,
+    pub(crate) op_timeout: Duration,
+    pub(crate) max_staleness: Duration,
+    pub(crate) lease: Duration,
+    pub(crate) require: bool,
+    pub(crate) min_replicas: usize,
+    pub(crate) on_failover: OnFailover,
+    pub(crate) codec: Codec,
+    pub(crate) compress_over: Option<usize>,
+    pub(crate) max_value: usize,
+    pub(crate) journal: usize,
+    pub(crate) load_limit: usize,
+}
+
+impl Default for SecondSettings {
+    fn default() -> Self {
+        Self {
+            url: None,
+            pool_size: 2,
+            op_timeout: Duration::from_millis(100),
+            max_staleness: Duration::from_secs(2),
+            lease: Duration::from_secs(2),
+            require: false,
+            min_replicas: 0,
+            on_failover: OnFailover::default(),
+            codec: Codec::DEFAULT,
+            compress_over: None,
+            max_value: 1 << 20,
+            journal: 4_096,
+            load_limit: 1_024,
+        }
+    }
+}
+
+impl std::fmt::Debug for SecondSettings {
+    /// Without the URL, which may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecondSettings")
+            .field("is_set", &self.url.is_some())
+            .field("max_staleness", &self.max_staleness)
+            .field("op_timeout", &self.op_timeout)
+            .field("require", &self.require)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings that mean nothing, by name.
+fn check(settings: &SecondSettings) -> Result<(), Error> {
+    let times = [
+        ("max_staleness", settings.max_staleness, Duration::from_millis(50)),
+        ("op_timeout", settings.op_timeout, Duration::from_millis(1)),
+        ("lease", settings.lease, Duration::from_millis(100)),
+    ];
+    for (name, value, least) in times {
+        if value < least {
+            return Err(Error::Setting { name, problem: format!("{value:?} is too short; at least {least:?}") });
+        }
+    }
+    match settings.pool_size {
+        1..=64 => Ok(()),
+        other => Err(Error::Setting { name: "pool_size", problem: format!("{other} connections; 1 to 64 are allowed") }),
+    }
+}
+
+/// The second tier of one cache.
+pub(crate) struct Second {
+    pub(crate) store: Arc<Store>,
+    pub(crate) keeper: Keeper,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) table: Arc<Table>,
+    pub(crate) clock: ServerClock,
+    pub(crate) tally: Tally,
+    pub(crate) settings: SecondSettings,
+    /// This process, or this cache of it, among all that share the server.
+    pub(crate) id: String,
+    pub(crate) runtime: Handle,
+    /// Permits for loads while the server does not answer.
+    pub(crate) loads: Arc<Semaphore>,
+    /// Whether the server knows which events name this process's keys: before that nothing may be stored there.
+    registered: AtomicBool,
+    /// The task that reads the bus.
+    reading: Mutex<Option<AbortHandle>>,
+    /// How far the bus was applied.
+    applied: Mutex<Position>,
+}
+
+impl Second {
+    /// Connects, if there is anything to connect to.
+    pub(crate) async fn open(app: &str, hash_key: HashKey, settings: SecondSettings) -> Result<Option<Self>, Error> {
+        let Some(url) = settings.url.clone() else { return Ok(None) };
+        check(&settings)?;
+        let runtime = Handle::try_current().map_err(|_| Error::Setting {
+            name: "redis",
+            problem: "a second tier needs a tokio runtime: build the cache inside one".to_owned(),
+        })?;
+        let id = format!("{:016x}", fastrand::u64(1..));
+        let servers = ServerSettings {
+            url,
+            pool_size: settings.pool_size,
+            op_timeout: settings.op_timeout,
+            client_name: app.to_owned(),
+            bus: format!("{app}:bus"),
+            require: settings.require,
+        };
+        let store = Store::open(StoreSettings {
+            servers,
+            app: app.to_owned(),
+            node: id.clone(),
+            lease: settings.lease,
+            min_replicas: settings.min_replicas,
+            ..StoreSettings::default()
+        });
+        let store = Arc::new(store.await?);
+        let fencing = if store.servers().is_single() { Fencing::Everything } else { Fencing::Named };
+        Ok(Some(Self {
+            keeper: Keeper::start(&store, settings.lease, &runtime),
+            journal: Arc::new(Journal::new(settings.journal).with_fencing(fencing)),
+            table: Arc::new(Table::new(app, hash_key)),
+            tally: Tally::default(),
+            clock: ServerClock::new(),
+            loads: Arc::new(Semaphore::new(settings.load_limit.clamp(1, Semaphore::MAX_PERMITS))),
+            registered: AtomicBool::new(false),
+            reading: Mutex::default(),
+            applied: Mutex::default(),
+            store,
+            settings,
+            id,
+            runtime,
+        }))
+    }
+
+    /// Whether the server knows this process's routes.
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registered.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn set_registered(&self, registered: bool) {
+        self.registered.store(registered, Ordering::SeqCst);
+    }
+
+    /// Whether this entry may be read and filled now: not before the server knows the process's routes, and not while
+    /// invalidations of this process wait for the server.
+    pub(crate) fn may_read(&self, address: &Address, rules: Rules) -> bool {
+        self.is_registered() && !(self.journal.blocks(address.texts()) && rules.holds(Rule::Journal))
+    }
+
+    /// This task reads the bus for it; it ends with it.
+    pub(crate) fn reads_bus(&self, task: AbortHandle) {
+        *self.reading.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+    }
+
+    /// The bus was applied up to here.
+    pub(crate) fn set_applied(&self, position: Position) {
+        *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = position;
+    }
+
+    /// Whether this process has applied what the token stands for.
+    pub(crate) fn has_applied(&self, token: &Token) -> bool {
+        token.is_of(&self.id) || *self.applied.lock().unwrap_or_else(PoisonError::into_inner) >= token.position()
+    }
+}
+
+impl Drop for Second {
+    fn drop(&mut self) {
+        if let Some(reading) = self.reading.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            reading.abort();
+        }
+    }
+}
+
+impl std::fmt::Debug for Second {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Second").field("id", &self.id).finish_non_exhaustive()
+    }
+}

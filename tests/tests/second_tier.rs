@@ -1,0 +1,222 @@
+//! One function, several processes, one server: what the second tier adds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_runtime::{Bypass, Delivery, Event, Lookup, Outcome, Token, cached, explain};
+use cache_tests::on_redis::{entries, process, sees};
+use cache_tests::redis_server::RedisServer;
+use cache_tests::Gate;
+use cache_tests::eventually::eventually;
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize)]
+struct ItemChanged {
+    shop: u64,
+    id: u64,
+}
+
+#[derive(Event, Serialize, Deserialize)]
+struct ShopClosed {
+    shop: u64,
+}
+
+#[cached(
+    ttl = "1m",
+    key = "item:<shop>:<id>",
+    invalidate_on = ["ItemChanged", "ShopClosed => item:<shop>:*"]
+)]
+async fn item(shop: u64, id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    source.load().await
+}
+
+#[cached(ttl = "1m", key = "strict:<id>", l1 = off)]
+async fn strict(id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    source.load().await
+}
+
+#[cached(ttl = "1m", key = "maybe:<id>", negative_ttl = "10s")]
+async fn maybe(id: u64, #[cache(skip)] source: &Gate) -> Option<String> {
+    (source.load().await > 0).then(|| "there".to_owned())
+}
+
+#[cached(ttl = "1m", key = "shared:<id>")]
+async fn shared(id: u64, #[cache(skip)] source: &Gate) -> Arc<Vec<u64>> {
+    Arc::new(vec![id, source.load().await])
+}
+
+#[cached(ttl = "1m", key = "near:<id>", l2 = off)]
+async fn near_only(id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    source.load().await
+}
+
+fn outcome(lookups: &[Lookup]) -> Outcome {
+    lookups[0].outcome()
+}
+
+#[tokio::test]
+async fn one_process_loads_and_another_reads() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let (a, b) = (process(&server.url(), &[]).await, process(&server.url(), &[]).await);
+    let (value, lookups) = a.scope(explain(item(1, 2, &source))).await;
+    assert_eq!((value, outcome(&lookups)), (0, Outcome::Loaded));
+    let (value, lookups) = b.scope(explain(item(1, 2, &source))).await;
+    assert_eq!((value, outcome(&lookups)), (0, Outcome::HitL2));
+    for cache in [&a, &b] {
+        let (_, lookups) = cache.scope(explain(item(1, 2, &source))).await;
+        assert_eq!(outcome(&lookups), Outcome::HitL1);
+    }
+    assert_eq!(source.loads(), 1);
+    assert_eq!(entries(&server), ["test:v1:item:1:2"]);
+}
+
+#[tokio::test]
+async fn what_one_process_publishes_the_other_knows() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let (a, b) = (process(&server.url(), &[]).await, process(&server.url(), &[]).await);
+    for cache in [&a, &b] {
+        assert_eq!(cache.scope(item(1, 2, &source)).await, 0);
+    }
+    source.commit();
+    let receipt = a.publish(&ItemChanged { shop: 1, id: 2 }).everywhere(Duration::from_secs(5)).await;
+    assert_eq!(receipt.expect("all have applied it").delivery(), Delivery::Applied);
+    assert_eq!(b.scope(item(1, 2, &source)).await, 1);
+    assert_eq!(a.scope(item(1, 2, &source)).await, 1);
+    assert_eq!(source.loads(), 2);
+}
+
+#[tokio::test]
+async fn a_group_goes_at_once_in_every_process() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let (a, b) = (process(&server.url(), &[]).await, process(&server.url(), &[]).await);
+    for id in 0..5 {
+        a.scope(item(1, id, &source)).await;
+        a.scope(item(2, id, &source)).await;
+        b.scope(item(1, id, &source)).await;
+    }
+    source.commit();
+    a.publish(&ShopClosed { shop: 1 }).everywhere(Duration::from_secs(5)).await.expect("all have applied it");
+    for id in 0..5 {
+        assert_eq!(b.scope(item(1, id, &source)).await, 1);
+        assert_eq!(a.scope(item(1, id, &source)).await, 1);
+        assert_eq!(b.scope(item(2, id, &source)).await, 0, "the other shop is as it was");
+    }
+}
+
+#[tokio::test]
+async fn a_token_carries_the_guarantee_to_another_process() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let (a, b) = (process(&server.url(), &[]).await, process(&server.url(), &[]).await);
+    assert_eq!(b.scope(item(1, 2, &source)).await, 0);
+    for round in 1..50 {
+        source.commit();
+        let receipt = a.publish(&ItemChanged { shop: 1, id: 2 }).await.expect("the server is there");
+        let header = receipt.token().expect("it is applied").to_string();
+        let token: Token = header.parse().expect("a token's own text");
+        assert_eq!(b.after(&token).scope(item(1, 2, &source)).await, round);
+    }
+}
+
+#[tokio::test]
+async fn a_function_without_a_near_tier_is_strict() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let (a, b) = (process(&server.url(), &[]).await, process(&server.url(), &[]).await);
+    for round in 0..50 {
+        assert_eq!(b.scope(strict(1, &source)).await, round);
+        let (_, lookups) = b.scope(explain(strict(1, &source))).await;
+        assert_eq!(outcome(&lookups), Outcome::HitL2);
+        source.commit();
+        a.scope(async { strict_entry(1).invalidate().await }).await.expect("the server is there");
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_is_put_is_there_for_all() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let (a, b) = (process(&server.url(), &[]).await, process(&server.url(), &[]).await);
+    assert_eq!(b.scope(item(1, 2, &source)).await, 0);
+    a.scope(async { item_entry(1, 2).put(77).await }).await.expect("the server is there");
+    assert_eq!(a.scope(item(1, 2, &source)).await, 77);
+    eventually(Duration::from_secs(5), async || b.scope(item(1, 2, &source)).await == 77).await;
+    assert_eq!(source.loads(), 1);
+    let peeked = b.scope(async { item_entry(1, 2).peek().await }).await.expect("the server is there");
+    assert_eq!(peeked.expect("it is kept").into_value(), 77);
+}
+
+#[tokio::test]
+async fn nothing_is_kept_for_nothing_and_for_as_long_as_it_may() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let (a, b) = (process(&server.url(), &[]).await, process(&server.url(), &[]).await);
+    assert_eq!(a.scope(maybe(1, &source)).await, None);
+    let (value, lookups) = b.scope(explain(maybe(1, &source))).await;
+    assert_eq!((value, outcome(&lookups)), (None, Outcome::HitL2));
+    let left: i64 = server.cli(&["PTTL", "test:v1:maybe:1"]).trim().parse().expect("a number");
+    assert!((1..=10_000).contains(&left), "{left}");
+}
+
+#[tokio::test]
+async fn an_arc_and_a_function_of_one_tier() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let (a, b) = (process(&server.url(), &[]).await, process(&server.url(), &[]).await);
+    assert_eq!(*a.scope(shared(3, &source)).await, [3, 0]);
+    assert_eq!(*b.scope(shared(3, &source)).await, [3, 0]);
+    assert_eq!(source.loads(), 1);
+    a.scope(near_only(1, &source)).await;
+    b.scope(near_only(1, &source)).await;
+    assert_eq!(source.loads(), 3);
+    assert_eq!(entries(&server), ["test:v1:shared:3"]);
+}
+
+#[tokio::test]
+async fn one_load_for_all_processes() {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let mut callers = Vec::new();
+    for _ in 0..4 {
+        let cache = process(&server.url(), &[]).await;
+        for _ in 0..250 {
+            let (cache, source) = (cache.clone(), Arc::clone(&source));
+            callers.push(tokio::spawn(async move { cache.scope(item(1, 2, &source)).await }));
+        }
+    }
+    for caller in callers {
+        assert_eq!(caller.await.expect("no panics"), 0);
+    }
+    assert_eq!(source.loads(), 1);
+}
+
+#[tokio::test]
+async fn a_copy_in_the_near_tier_does_not_begin_its_life_anew() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let (a, b) = (process(&server.url(), &[]).await, process(&server.url(), &[]).await);
+    a.scope(item(1, 2, &source)).await;
+    let left = || server.cli(&["PTTL", "test:v1:item:1:2"]).trim().parse::<u64>().expect("a number");
+    eventually(Duration::from_secs(5), async || left() < 59_500).await;
+    b.scope(item(1, 2, &source)).await;
+    let (_, lookups) = b.scope(explain(item(1, 2, &source))).await;
+    assert_eq!(outcome(&lookups), Outcome::HitL1);
+    assert!(lookups[0].age().is_some_and(|age| age >= Duration::from_millis(500)), "{lookups:?}");
+    let peeked = b.scope(async { item_entry(1, 2).peek().await }).await.expect("the server is there");
+    let remaining = peeked.expect("it is kept").remaining();
+    assert!(remaining <= Duration::from_millis(59_500), "{remaining:?}");
+}
+
+#[tokio::test]
+async fn without_a_server_every_call_is_answered_and_later_it_is_used() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    server.kill();
+    let builder = cache_runtime::Cache::builder("test").redis(server.url());
+    let cache = builder.build().await.expect("it starts blind");
+    let (value, lookups) = cache.scope(explain(item(1, 2, &source))).await;
+    assert_eq!((value, outcome(&lookups)), (0, Outcome::Loaded));
+    assert!(!matches!(outcome(&lookups), Outcome::Bypassed(Bypass::WriteHot)));
+    source.commit();
+    let receipt = cache.publish(&ItemChanged { shop: 1, id: 2 }).await.expect("it is queued");
+    assert_eq!((receipt.delivery(), receipt.token()), (Delivery::Queued, None));
+    server.restart();
+    sees(&cache).await;
+    eventually(Duration::from_secs(5), async || cache.health().queued() == 0).await;
+    assert_eq!(cache.scope(item(1, 2, &source)).await, 1);
+    let other = process(&server.url(), &[]).await;
+    assert_eq!(other.scope(item(1, 2, &source)).await, 1);
+    assert_eq!(source.loads(), 2);
+}

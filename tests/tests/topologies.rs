@@ -1,0 +1,225 @@
+//! The same promises on one server, behind sentinels and in a cluster, while servers fail over and slots move.
+#![cfg(unix)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_runtime::testing::Rule;
+use cache_runtime::{Cache, Delivery, Event, Outcome, Token, cached, explain};
+use cache_tests::{Cluster, Gate, RedisServer, Sentinels, eventually};
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize)]
+struct ItemChanged {
+    shop: u64,
+    id: u64,
+}
+
+#[derive(Event, Serialize, Deserialize)]
+struct ShopClosed {
+    shop: u64,
+}
+
+#[cached(
+    ttl = "1m",
+    key = "item:<shop>:<id>",
+    invalidate_on = ["ItemChanged", "ShopClosed => item:<shop>:*"]
+)]
+async fn item(shop: u64, id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    let _key = (shop, id);
+    source.load().await
+}
+
+#[cached(ttl = "1m", key = "strict:<id>", l1 = off)]
+async fn strict(id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    let _key = id;
+    source.load().await
+}
+
+const SOON: Duration = Duration::from_secs(20);
+
+async fn process(app: &str, url: &str) -> Cache {
+    process_without(app, url, &[]).await
+}
+
+async fn process_without(app: &str, url: &str, rules: &[Rule]) -> Cache {
+    let builder = Cache::builder(app).redis(url).op_timeout(Duration::from_secs(1));
+    let builder = rules.iter().fold(builder, |builder, rule| builder.without_rule(*rule));
+    let cache = builder.build().await.expect("the functions of this test do not contradict each other");
+    works(&cache).await;
+    cache
+}
+
+/// Waits until the cache serves from its in-process tier and its journal is empty.
+async fn works(cache: &Cache) {
+    eventually(SOON, async || cache.health().serves_near() && cache.health().queued() == 0).await;
+}
+
+/// Everything that holds while nothing fails.
+async fn promises(app: &str, url: &str) {
+    reads_are_shared(&format!("{app}1"), url).await;
+    events_reach_all(&format!("{app}2"), url).await;
+    tokens_and_strict_reads(&format!("{app}3"), url).await;
+    one_load_for_all(&format!("{app}4"), url).await;
+    for from_itself in [true, false] {
+        let app = format!("{app}5{from_itself}");
+        assert_eq!(overtaken_load(&app, url, from_itself, &[]).await, 1);
+        assert_eq!(overtaken_load(&format!("{app}b"), url, from_itself, &[Rule::FillToken]).await, 0);
+    }
+}
+
+async fn reads_are_shared(app: &str, url: &str) {
+    let (a, b, source) = (process(app, url).await, process(app, url).await, Gate::new());
+    for id in 0..50 {
+        assert_eq!(a.scope(item(1, id, &source)).await, 0);
+        let (_, lookups) = b.scope(explain(item(1, id, &source))).await;
+        assert_eq!(lookups[0].outcome(), Outcome::HitL2);
+    }
+    assert_eq!(source.loads(), 50);
+}
+
+async fn events_reach_all(app: &str, url: &str) {
+    let (a, b, source) = (process(app, url).await, process(app, url).await, Gate::new());
+    for id in 0..20 {
+        a.scope(item(1, id, &source)).await;
+        b.scope(item(1, id, &source)).await;
+    }
+    source.commit();
+    a.publish(&ItemChanged { shop: 1, id: 3 }).everywhere(SOON).await.expect("all have applied it");
+    assert_eq!((a.scope(item(1, 3, &source)).await, b.scope(item(1, 3, &source)).await), (1, 1));
+    assert_eq!(b.scope(item(1, 4, &source)).await, 0);
+    b.publish(&ShopClosed { shop: 1 }).everywhere(SOON).await.expect("all have applied it");
+    for id in 0..20 {
+        assert_eq!((a.scope(item(1, id, &source)).await, b.scope(item(1, id, &source)).await), (1, 1));
+    }
+}
+
+async fn tokens_and_strict_reads(app: &str, url: &str) {
+    let (a, b, source) = (process(app, url).await, process(app, url).await, Gate::new());
+    for round in 1..20 {
+        b.scope(item(1, 2, &source)).await;
+        b.scope(strict(1, &source)).await;
+        source.commit();
+        let receipt = a.publish(&ItemChanged { shop: 1, id: 2 }).await.expect("the event is JSON");
+        let token: Token = receipt.token().expect("it is applied");
+        assert_eq!(b.after(&token).scope(item(1, 2, &source)).await, round);
+        a.scope(async { strict_entry(1).invalidate().await }).await.expect("it is applied or queued");
+        assert_eq!(b.scope(strict(1, &source)).await, round);
+    }
+}
+
+async fn one_load_for_all(app: &str, url: &str) {
+    let source = Arc::new(Gate::new());
+    let mut callers = Vec::new();
+    for _ in 0..4 {
+        let cache = process(app, url).await;
+        for _ in 0..250 {
+            let (cache, source) = (cache.clone(), Arc::clone(&source));
+            callers.push(tokio::spawn(async move { cache.scope(item(1, 2, &source)).await }));
+        }
+    }
+    for caller in callers {
+        assert_eq!(caller.await.expect("no panics"), 0);
+    }
+    assert_eq!(source.loads(), 1);
+}
+
+async fn overtaken_load(app: &str, url: &str, from_itself: bool, rules: &[Rule]) -> u64 {
+    let (a, b, source) = (process_without(app, url, rules).await, process(app, url).await, Gate::new());
+    source.close();
+    let mut call = Box::pin(a.scope(item(1, 2, &source)));
+    source.wait_for_load(&mut call).await;
+    source.commit();
+    let publisher = if from_itself { &a } else { &b };
+    publisher.publish(&ItemChanged { shop: 1, id: 2 }).await.expect("the event is JSON");
+    source.open();
+    assert_eq!(call.await, 0, "its call began before");
+    process(app, url).await.scope(item(1, 2, &source)).await
+}
+
+/// What holds when a server is lost and another takes over: nobody waits, nobody is wrong once it is over.
+async fn survives(app: &str, url: &str, fail: impl AsyncFnOnce()) {
+    let (a, b, source) = (process(app, url).await, process(app, url).await, Gate::new());
+    for id in 0..20 {
+        a.scope(item(1, id, &source)).await;
+        b.scope(item(1, id, &source)).await;
+    }
+    fail().await;
+    // Written while nobody may be there to hear it.
+    source.commit();
+    let receipt = a.publish(&ShopClosed { shop: 1 }).await.expect("it is applied or queued");
+    assert_eq!(a.scope(item(1, 3, &source)).await, 1, "in its own process it holds at once ({receipt})");
+    works(&a).await;
+    works(&b).await;
+    eventually(SOON, async || {
+        let receipt = b.publish(&ItemChanged { shop: 2, id: 1 }).everywhere(SOON).await;
+        receipt.is_ok_and(|receipt| receipt.delivery() == Delivery::Applied)
+    })
+    .await;
+    for id in 0..20 {
+        assert_eq!((a.scope(item(1, id, &source)).await, b.scope(item(1, id, &source)).await), (1, 1), "{id}");
+    }
+    promises(&format!("{app}after"), url).await;
+}
+
+#[tokio::test]
+async fn one_server() {
+    let server = RedisServer::start();
+    promises("one", &server.url()).await;
+}
+
+#[tokio::test]
+async fn a_unix_socket() {
+    let server = RedisServer::options().unix_socket().start();
+    assert!(server.url().starts_with("unix://"), "{}", server.url());
+    promises("unix", &server.url()).await;
+}
+
+#[tokio::test]
+async fn behind_sentinels_and_a_failover() {
+    let sentinels = Sentinels::start().await;
+    promises("sent", &sentinels.url()).await;
+    survives("sentfail", &sentinels.url(), async || drop(sentinels.kill_primary().await)).await;
+}
+
+#[tokio::test]
+async fn in_a_cluster() {
+    let cluster = Cluster::start().await;
+    promises("clus", &cluster.url()).await;
+}
+
+#[tokio::test]
+async fn in_a_cluster_that_loses_the_server_of_the_bus() {
+    let cluster = Cluster::start().await;
+    let slot = cluster.slot_of("clusbus:bus");
+    survives("clusbus", &cluster.url(), async || drop(cluster.kill_primary_of(slot).await)).await;
+}
+
+#[tokio::test]
+async fn in_a_cluster_whose_slots_move() {
+    let cluster = Cluster::start().await;
+    let (url, app) = (cluster.url(), "clusmove");
+    let (a, b, source) = (process(app, &url).await, process(app, &url).await, Gate::new());
+    let key = "clusmove:v1:item:1:2";
+    for round in 0..6 {
+        assert_eq!(a.scope(item(1, 2, &source)).await, round);
+        assert_eq!(b.scope(item(1, 2, &source)).await, round);
+        let slot = cluster.slot_of(if round % 2 == 0 { key } else { "clusmove:bus" });
+        let owner = cluster.primary_of(slot).port();
+        let to = cluster.nodes().iter().find(|node| node.port() != owner && is_primary(node)).expect("three primaries");
+        cluster.migrate_slot(slot, to).await;
+        source.commit();
+        eventually(SOON, async || {
+            let receipt = a.publish(&ItemChanged { shop: 1, id: 2 }).everywhere(SOON).await;
+            receipt.is_ok_and(|receipt| receipt.delivery() == Delivery::Applied)
+        })
+        .await;
+        works(&a).await;
+        works(&b).await;
+        assert_eq!(b.scope(item(1, 2, &source)).await, round + 1);
+    }
+}
+
+fn is_primary(server: &RedisServer) -> bool {
+    server.info("role").as_deref() == Some("master")
+}
