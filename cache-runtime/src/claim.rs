@@ -23,12 +23,15 @@ use crate::node::Place;
 use crate::read::Missed;
 use crate::second::Second;
 use crate::shape::Kept;
-use crate::store::{HEAD, Leased, Over, Seen, Slot, Token};
+use crate::store::{HEAD, Leased, Over, Seen, Slot, Stamp, Token};
 use crate::stored::{Opened, Opening, Stored};
 use crate::timer;
 
 /// Tries after which a key that changes all the time is loaded without a lease.
 const MOST_TRIES: u32 = 8;
+
+/// The longest that one refresh keeps others from trying.
+const MOST_REFRESH: Duration = Duration::from_secs(10);
 
 /// The pause before another process's load is looked at again, at first and at most.
 const POLLS: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(200));
@@ -37,10 +40,21 @@ const POLLS: (Duration, Duration) = (Duration::from_millis(25), Duration::from_m
 pub(crate) enum Claim {
     /// A value.
     Hit(Stored),
+    /// A value past its lifetime; where the right to replace it is ours, with that.
+    Stale(Stored, Option<Refresh>),
     /// The right to fill the entry.
     Lease(Lease),
     /// Nothing: it is away, or refuses, or the key changes too fast.
     Without,
+}
+
+/// The right to replace a value by a newer one, if it still stands there then.
+#[derive(Clone, Debug)]
+pub(crate) struct Refresh {
+    /// The beginning of its slot.
+    pub(crate) head: Vec<u8>,
+    /// The stamps of its groups from before the load.
+    pub(crate) snapshot: Vec<Stamp>,
 }
 
 /// A leader in the second tier.
@@ -153,6 +167,10 @@ impl Claiming<'_> {
             }
             Slot::Value(bytes) => match self.opening().open(&self.missed.node, self.second, &bytes, &stamps, sent) {
                 Opened::Fresh(stored) => Look::Found(Claim::Hit(stored)),
+                Opened::Stale(stored) => {
+                    let refresh = self.refresh(&bytes, &stamps).await?;
+                    Look::Found(Claim::Stale(stored, refresh))
+                }
                 Opened::Over => Look::Take(Over::Head(bytes[..HEAD].to_vec())),
                 Opened::Damaged => {
                     self.count(Metric::Damaged);
@@ -160,6 +178,17 @@ impl Claiming<'_> {
                 }
             },
         })
+    }
+
+    /// One refresh at a time in all processes: whoever takes the refresh lease of the value.
+    async fn refresh(&mut self, slot: &[u8], stamps: &[Option<Stamp>]) -> Result<Option<Refresh>, Fault> {
+        let head = slot[..HEAD].to_vec();
+        let etag = Token(*head.last_chunk().expect("the beginning ends with the token"));
+        let lease = self.missed.load_timeout().min(MOST_REFRESH);
+        let (whole, store) = (self.second.settings.op_timeout, &self.second.store);
+        let is_ours = self.allowance.spend(whole, store.refresh(&self.place.entry, etag, lease)).await?;
+        let snapshot = stamps.iter().copied().collect::<Option<Vec<_>>>().filter(|_| is_ours);
+        Ok(snapshot.map(|snapshot| Refresh { head, snapshot }))
     }
 
     async fn take(&mut self, over: Over) -> Result<Option<Lease>, Fault> {

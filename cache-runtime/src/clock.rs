@@ -18,6 +18,11 @@ impl Moment {
         Self(self.0.saturating_add(nanos(duration)))
     }
 
+    /// `duration` earlier than this, if the clock had begun then.
+    pub(crate) fn before(self, duration: Duration) -> Option<Self> {
+        self.0.checked_sub(nanos(duration)).map(Self)
+    }
+
     /// Whole milliseconds since the clock's beginning.
     pub(crate) fn millis(self) -> u64 {
         self.0 / 1_000_000

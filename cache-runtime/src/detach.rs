@@ -33,6 +33,15 @@ pub(crate) async fn detached(load: Load, timeout: Sleep) {
     }
 }
 
+/// Runs a load that nobody waits for in a task of its own; where there is no runtime it is given up. After `timeout` it is
+/// given up too.
+pub(crate) fn in_background(load: Load, timeout: Sleep) {
+    if let Ok(handle) = Handle::try_current() {
+        let task = Task { load: Some(load), answer: None, timeout: Some(timeout) };
+        handle.spawn(task.in_current_span());
+    }
+}
+
 enum Answer {
     Done,
     Panic(Box<dyn Any + Send>),

@@ -106,7 +106,7 @@ impl<T: Value> Entry<T> {
                 let (age, remaining) = (stored.age.unwrap_or_default(), stored.remaining.unwrap_or_default());
                 Peek { value, age, remaining }
             })),
-            Opened::Over | Opened::Damaged => Ok(None),
+            Opened::Stale(_) | Opened::Over | Opened::Damaged => Ok(None),
         }
     }
 
@@ -149,6 +149,7 @@ impl<T: Value> Entry<T> {
     async fn stored(&self, second: &Second, kept: &Kept, absent: bool, share: u8) -> Option<Put> {
         let function = self.node.second_for(self.address.function).map(|_| self.address.function)?;
         let life = shortened(function.stored_lifetime(absent)?, function.spec().jitter, share);
+        let hard = life.saturating_add(function.staleness());
         let place = self.node.place(&self.address);
         let stamps = match place.stamps.as_slice() {
             [] => Vec::new(),
@@ -157,9 +158,9 @@ impl<T: Value> Entry<T> {
         };
         // A missing stamp is like no other.
         let stamps = stamps.into_iter().collect::<Option<Vec<_>>>()?;
-        let sealing = Sealing { entry: &place.entry, kept, stamps: &stamps, life, load: Duration::ZERO };
+        let sealing = Sealing { entry: &place.entry, kept, stamps: &stamps, life, hard, load: Duration::ZERO };
         let bytes = sealing.seal(&self.node, second, function, self.keeping.coder)?;
-        Some(Put { entry: place.entry, bytes, life })
+        Some(Put { entry: place.entry, bytes, life: hard })
     }
 
     /// Makes the kept value invalid, and every load of it that still runs, in every process.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::claim::Allowance;
+use crate::claim::{Allowance, Refresh};
 use crate::clock::Moment;
 use crate::codec::Coder;
 use crate::context::{Context, Scoped};
@@ -20,7 +20,7 @@ use crate::read::{Leading, Missed, Tenure};
 use crate::rules::Rule;
 use crate::second::Second;
 use crate::shape::Kept;
-use crate::store::Ending;
+use crate::store::{Ending, Stamp};
 #[cfg(feature = "mutants")]
 use crate::store::Invalidation;
 use crate::stored::Sealing;
@@ -104,6 +104,10 @@ impl Loading {
                 let fill = Fill { node, address, coder, value: &value, life: lives.stored, took };
                 fill.into_second(lease, allowance).await
             }
+            Tenure::Refresh(refresh) => {
+                let fill = Fill { node, address, coder, value: &value, life: lives.stored, took };
+                fill.in_place_of(refresh).await
+            }
             Tenure::Embedded => true,
             Tenure::Without(permit) => {
                 drop::<Option<OwnedSemaphorePermit>>(permit);
@@ -159,7 +163,7 @@ impl Fill<'_> {
         let Some(second) = &self.node.second else { return false };
         let place = self.node.place(self.address);
         let lease = self.snapshot(second, &place, lease).await;
-        let slot = self.slot(second, &place, &lease);
+        let slot = self.slot(second, &place, lease.snapshot());
         #[cfg(feature = "mutants")]
         if !self.node.rules.holds(Rule::FillToken)
             && let Some((bytes, life)) = slot
@@ -188,6 +192,28 @@ impl Fill<'_> {
         }
     }
 
+    /// Puts the value in the place of the stale one, if that still stands there: what was invalidated meanwhile is gone.
+    async fn in_place_of(&self, refresh: Refresh) -> bool {
+        let Some(second) = &self.node.second else { return false };
+        let place = self.node.place(self.address);
+        // Not to be stored any more: the stale one ends by itself.
+        let Some((bytes, life)) = self.slot(second, &place, &refresh.snapshot) else { return false };
+        #[cfg(feature = "mutants")]
+        if !self.node.rules.holds(Rule::FillToken) {
+            let put = Some((place.entry.clone(), bytes, life));
+            let invalidation = Invalidation { put, ..Invalidation::default() };
+            return second.store.invalidate(&invalidation, None).await.is_ok();
+        }
+        match second.store.supersede(&place.entry, &refresh.head, &bytes, life, &place.stamps).await {
+            Ok(ended) => ended.held && ended.stamps.iter().map(Option::as_ref).eq(refresh.snapshot.iter().map(Some)),
+            Err(fault) => {
+                self.node.count(self.address.function, Metric::FaultL2);
+                tracing::debug!(%fault, key = place.entry, "a refreshed value was not stored");
+                false
+            }
+        }
+    }
+
     /// The lease with its snapshot from before the load; without that rule, with one of now.
     async fn snapshot(&self, second: &Second, place: &Place, lease: Lease) -> Lease {
         if self.node.rules.holds(Rule::Snapshot) || place.stamps.is_empty() {
@@ -200,16 +226,18 @@ impl Fill<'_> {
     }
 
     /// The bytes that are stored, and for how long.
-    fn slot(&self, second: &Second, place: &Place, lease: &Lease) -> Option<(Vec<u8>, Duration)> {
+    fn slot(&self, second: &Second, place: &Place, snapshot: &[Stamp]) -> Option<(Vec<u8>, Duration)> {
         let life = self.life?;
+        let hard = life.saturating_add(self.address.function.staleness());
         let sealing = Sealing {
             entry: &place.entry,
             kept: &self.value.kept,
-            stamps: lease.snapshot(),
+            stamps: snapshot,
             life,
+            hard,
             load: self.took,
         };
         let bytes = sealing.seal(self.node, second, self.address.function, self.coder)?;
-        Some((bytes, life))
+        Some((bytes, hard))
     }
 }

@@ -56,6 +56,8 @@ pub struct Spec {
     pub negative_ttl_millis: Option<u64>,
     /// How long a load may hold its key, in milliseconds.
     pub load_timeout_millis: Option<u64>,
+    /// How long past the ttl a value is served while one refresh runs, in milliseconds.
+    pub stale_while_revalidate_millis: Option<u64>,
     /// The in-process tier.
     pub l1: L1,
     /// The second tier.
@@ -187,9 +189,16 @@ impl Function {
         if absent { self.spec.negative_ttl_millis } else { Some(self.spec.ttl_millis) }.map(Duration::from_millis)
     }
 
+    /// How long past its lifetime a value may be served while it is refreshed.
+    #[inline(always)]
+    pub(crate) fn staleness(&self) -> Duration {
+        Duration::from_millis(self.spec.stale_while_revalidate_millis.unwrap_or(0))
+    }
+
     /// How long the nonce of a group must live: twice as long as any value under it.
     pub(crate) fn stamp_life(&self) -> Duration {
         let longest = self.spec.ttl_millis.max(self.spec.negative_ttl_millis.unwrap_or(0));
+        let longest = longest.saturating_add(self.spec.stale_while_revalidate_millis.unwrap_or(0));
         Duration::from_millis(longest.saturating_mul(2)).max(Duration::from_mins(1))
     }
 

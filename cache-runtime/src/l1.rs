@@ -91,6 +91,13 @@ impl Entry {
         }
     }
 
+    /// Whether it may be served although its lifetime is over, for `staleness` longer. What is invalid is not stale.
+    pub(crate) fn is_stale(&self, right: u64, fence: u64, time: &Time, staleness: Duration) -> bool {
+        let staleness = u64::try_from(staleness.as_millis()).unwrap_or(u64::MAX);
+        let last = self.deadline_millis().saturating_add(staleness);
+        fence & FENCE_MASK == self.fenced >> SLOT_BITS && time.is_before_millis(last.min(right))
+    }
+
     /// The fence of its slots now.
     #[inline(always)]
     pub(crate) fn fence(&self, epochs: &Epochs, grouped: bool) -> u64 {

@@ -22,6 +22,8 @@ pub enum Outcome {
     HitL1,
     /// The second tier: some process had loaded it.
     HitL2,
+    /// A value past its ttl, as `stale_while_revalidate` allows, while it is refreshed.
+    Stale,
     /// The function's body, run by this call; kept, if the attribute and the fence allow it.
     Loaded,
     /// A load that another call had begun.

@@ -39,6 +39,8 @@ metrics! {
     HitL1 => "cache_hits_l1_total",
     /// Calls answered from the second tier.
     HitL2 => "cache_hits_l2_total",
+    /// Calls answered with a value past its ttl, while it is refreshed.
+    Stale => "cache_stale_total",
     /// Calls that found nothing they could be given at once.
     Miss => "cache_misses_total",
     /// Loads that were begun by the cache: runs of the function's body, bypasses not counted.

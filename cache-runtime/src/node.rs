@@ -218,6 +218,15 @@ impl Node {
         self.epochs.bump_all();
     }
 
+    /// The entry of this key in the tier, if its function lets it be served past its lifetime and it is not yet past that.
+    pub(crate) fn stale(&self, key: &Probe<'_>, function: &Function) -> Option<Entry> {
+        let (staleness, right) = (function.staleness(), self.right());
+        let grouped = function.is_grouped();
+        let entry = self.l1.get(key).filter(|_| !staleness.is_zero())?;
+        let fence = entry.fence(&self.epochs, grouped);
+        entry.is_stale(right, fence, &self.time, staleness).then_some(entry)
+    }
+
     #[inline(always)]
     fn may_serve(&self, entry: &Entry, right: u64, fence: u64) -> bool {
         match entry.freshness(right, fence, &self.time) {

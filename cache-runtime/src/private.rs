@@ -18,11 +18,11 @@ pub use crate::shape::{
 pub use crate::{outcome, shape};
 
 use crate::cache::Cache;
-use crate::detach::detached;
+use crate::detach::{detached, in_background};
 use crate::fill::{Loaded, LoadedValue, Loading};
 use crate::key::short_key;
 use crate::lookup::{Bypass, Outcome as Answered};
-use crate::read::{self, Found, Missed, Way};
+use crate::read::{self, Found, Leading, Missed, Way};
 use crate::registry;
 use crate::weight::weigh;
 
@@ -137,6 +137,22 @@ impl<S: Shape> Miss<S> {
         }
     }
 
+    /// Refreshes in the background.
+    fn refresh<F>(missed: Box<Missed>, leading: Leading, veto: Option<fn(&S::Kept) -> bool>, body: F)
+    where
+        F: Future<Output = S::Output> + Send + 'static,
+        S::Output: Send + 'static,
+    {
+        let timeout = missed.node.time.sleep(missed.load_timeout());
+        let mut loading = Loading::begin(missed, leading, S::CODER);
+        let body = loading.scope(body);
+        let load = async move {
+            let output = body.await;
+            loading.settle(judge::<S>(&output, veto)).await;
+        };
+        in_background(Box::pin(load), timeout);
+    }
+
     /// Joins another call's load or runs the body in a task of its own, which goes on when the caller leaves.
     pub async fn load_detached<F>(self, shape: S, body: impl FnOnce() -> F) -> S::Output
     where
@@ -164,6 +180,14 @@ impl<S: Shape> Miss<S> {
                     Err(_) => std::future::pending().await,
                 }
             }
+            Way::Stale(kept, age, Some(leading)) => match S::take(kept) {
+                Some(value) => {
+                    missed.note(Answered::Stale, age);
+                    Self::refresh(missed, leading, veto, body());
+                    shape.wrap(value)
+                }
+                None => Box::pin(body()).await,
+            },
             way => match answer(&missed, shape, way) {
                 Some(output) => output,
                 None => Box::pin(body()).await,
@@ -190,6 +214,8 @@ fn answer<S: Shape>(missed: &Missed, shape: S, way: Way) -> Option<S::Output> {
     let (kept, answered, age) = match way {
         Way::Value(kept) => (Some(kept), Answered::Joined, None),
         Way::Stored(kept, age) => (Some(kept), Answered::HitL2, age),
+        // A refresh is another call's duty; one in its caller's task is none, and handed over by being dropped.
+        Way::Stale(kept, age, _) => (Some(kept), Answered::Stale, age),
         Way::Error(error) => {
             let output = S::wrap_error(&error);
             let foreign = Answered::Bypassed(Bypass::ForeignType);

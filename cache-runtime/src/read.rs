@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::claim::{Allowance, Claim, claim};
+use crate::claim::{Allowance, Claim, Refresh, claim};
 use crate::clock::Moment;
 use crate::codec::Coder;
 use crate::context::Context;
@@ -75,6 +75,8 @@ pub(crate) enum Way {
     Value(Kept),
     /// A value of the second tier, and its age.
     Stored(Kept, Option<Duration>),
+    /// A value past its lifetime, and the duty to refresh it where it is this call's.
+    Stale(Kept, Option<Duration>, Option<Leading>),
     /// The error of another call's load.
     Error(Kept),
     /// Load, keep as far as the claim allows, and tell those who follow.
@@ -95,6 +97,8 @@ pub(crate) enum Tenure {
     Embedded,
     /// Fill it.
     Leased(Lease, Allowance),
+    /// Replace the stale value that stands there, if it still does then.
+    Refresh(Refresh),
     /// Leave it alone.
     Without(Option<OwnedSemaphorePermit>),
 }
@@ -166,13 +170,18 @@ impl Missed {
     async fn find_way(&self, coder: &'static Coder) -> Way {
         let (mut lost, mut failures) = (0, 0);
         loop {
+            let stale = if self.strict { None } else { self.stale() };
             // Read before the flight is joined: whatever is invalidated from here on makes a difference.
             let fence = self.node.fence(&self.address);
             let now = self.node.time.now().since_origin();
             let follow = match self.node.flights.join(&self.address.key, fence, failures, now, self.strict) {
-                Turn::Lead(lead) => return self.lead(lead, coder).await,
+                Turn::Lead(lead) => return self.lead(lead, stale, coder).await,
                 Turn::Follow(follow) => follow,
             };
+            // Its refresh is on its way.
+            if let Some((kept, age)) = stale {
+                return Way::Stale(kept, Some(age), None);
+            }
             let failed_before = follow.failures();
             match self.follow(follow).await {
                 Followed::Told(FlightOutcome::Value(kept)) => return Way::Value(kept),
@@ -192,16 +201,29 @@ impl Missed {
     }
 
     /// Who leads looks once more: a flight may have ended between this call's look and its turn.
-    async fn lead(&self, lead: Lead<Key, Kept>, coder: &'static Coder) -> Way {
+    async fn lead(&self, lead: Lead<Key, Kept>, stale: Option<(Kept, Duration)>, coder: &'static Coder) -> Way {
         if let Some(entry) = self.entry() {
             let kept = entry.into_value(self.address.function.is_grouped());
             lead.hit(Arc::clone(&kept));
             return Way::Value(kept);
         }
-        match self.node.second_for(self.address.function) {
+        let way = match self.node.second_for(self.address.function) {
             Some(second) => self.lead_in(second, lead, coder).await,
             None => Way::Lead(Leading { lead, claim: Tenure::Embedded }),
+        };
+        match (way, stale) {
+            // There is something to be served meanwhile.
+            (Way::Lead(leading), Some((kept, age))) => Way::Stale(kept, Some(age), Some(leading)),
+            (way, _) => way,
         }
+    }
+
+    /// The value that may be served although its lifetime is over, and its age.
+    fn stale(&self) -> Option<(Kept, Duration)> {
+        let (node, function) = (&self.node, self.address.function);
+        let entry = node.stale(&self.address.key.probe(), function)?;
+        let age = node.ages(&entry, function, false).0;
+        Some((entry.into_value(function.is_grouped()), age))
     }
 
     fn entry(&self) -> Option<Entry> {
@@ -221,8 +243,27 @@ impl Missed {
                 lead.hit(Arc::clone(&stored.kept));
                 Way::Stored(stored.kept, stored.age)
             }
+            Claim::Stale(stored, refresh) => {
+                // Past its end there too: whoever comes next serves it from there while the refresh runs.
+                self.keep_hit(&lead, &stored);
+                self.serve_stale(lead, stored, refresh)
+            }
             Claim::Lease(lease) => Way::Lead(Leading { lead, claim: Tenure::Leased(lease, allowance) }),
             Claim::Without => self.lead_without(second, lead).await,
+        }
+    }
+
+    fn serve_stale(&self, lead: Lead<Key, Kept>, stored: Stored, refresh: Option<Refresh>) -> Way {
+        let Stored { kept, age, .. } = stored;
+        match refresh {
+            Some(refresh) => {
+                let leading = Leading { lead, claim: Tenure::Refresh(refresh) };
+                Way::Stale(kept, age, Some(leading))
+            }
+            None => {
+                lead.hit(Arc::clone(&kept));
+                Way::Stale(kept, age, None)
+            }
         }
     }
 
@@ -286,6 +327,7 @@ impl Missed {
     pub(crate) fn note(&self, outcome: Outcome, age: Option<Duration>) {
         match outcome {
             Outcome::HitL1 | Outcome::Loaded => {}
+            Outcome::Stale => self.node.count(self.address.function, Metric::Stale),
             Outcome::HitL2 => self.node.count(self.address.function, Metric::HitL2),
             Outcome::Joined => self.node.count(self.address.function, Metric::Joined),
             Outcome::Bypassed(reason) => self.note_bypass(reason),

@@ -32,6 +32,8 @@ pub(crate) struct Stored {
 #[derive(Clone, Debug)]
 pub(crate) enum Opened {
     Fresh(Stored),
+    /// Past its lifetime, but it may be served while it is refreshed.
+    Stale(Stored),
     /// Invalidated with one of its groups, or past its life.
     Over,
     /// Damaged, foreign, or of another shape.
@@ -70,23 +72,27 @@ impl Opening<'_> {
         let age = second.clock.latest(sent).map(|now| Duration::from_millis(now.saturating_sub(stored_at)));
         let age = age.filter(|_| stored_at > 0);
         let remaining = age.map(|age| soft.saturating_sub(age));
-        if remaining.is_some_and(|remaining| remaining.is_zero()) {
+        let is_over = remaining.is_some_and(|remaining| remaining.is_zero());
+        let is_stale = is_over && age.is_some_and(|age| age < soft.saturating_add(self.function.staleness()));
+        if is_over && !is_stale {
             return Opened::Over;
         }
         let decoded = match self.coder.decode(&opened.payload, opened.envelope.codec, opened.envelope.digest) {
             Ok(decoded) => decoded,
             Err(error) => return self.damaged("value", &error.to_string()),
         };
-        let life = remaining.and_then(|remaining| self.near_life(decoded.absent, soft, sent, remaining));
-        Opened::Fresh(Stored { kept: decoded.kept, bytes: decoded.bytes, age, remaining, life })
+        let life = age.and_then(|age| self.near_life(decoded.absent, soft, sent, age));
+        let stored = Stored { kept: decoded.kept, bytes: decoded.bytes, age, remaining, life };
+        if is_stale { Opened::Stale(stored) } else { Opened::Fresh(stored) }
     }
 
     /// The rest of a value's life in the in-process tier: it does not begin anew.
-    fn near_life(&self, absent: bool, soft: Duration, sent: Moment, remaining: Duration) -> Option<Life> {
+    fn near_life(&self, absent: bool, soft: Duration, sent: Moment, age: Duration) -> Option<Life> {
         let most = self.function.lifetime(absent)?;
         let full = self.function.stored_lifetime(absent)?;
         let jitter_share = share_of(full, soft, self.function.spec().jitter);
-        Some(Life { deadline: sent.after(remaining.min(most)), jitter_share })
+        let deadline = sent.after(soft).before(age)?.min(sent.after(most));
+        Some(Life { deadline, jitter_share })
     }
 
     fn damaged(&self, kind: &'static str, problem: &str) -> Opened {
@@ -115,6 +121,8 @@ pub(crate) struct Sealing<'a> {
     pub(crate) stamps: &'a [Stamp],
     /// How long it is fresh, after jitter.
     pub(crate) life: Duration,
+    /// How long it may be served in all.
+    pub(crate) hard: Duration,
     /// How long its load took.
     pub(crate) load: Duration,
 }
@@ -135,7 +143,7 @@ impl Sealing<'_> {
         };
         // Unknown, it is as old as time, and never copied into an in-process tier.
         let stored_at = second.clock.earliest(node.time.now()).unwrap_or(0);
-        let times = Times { stored_at, soft: self.life, hard: self.life, load: self.load };
+        let times = Times { stored_at, soft: self.life, hard: self.hard, load: self.load };
         let settings =
             envelope::Settings { compress_over: second.settings.compress_over, max_value: second.settings.max_value };
         // A name of its own: whoever held the lease can fill once.

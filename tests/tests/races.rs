@@ -44,6 +44,11 @@ async fn item(shop: u64, id: u64, #[cache(skip)] source: &Gate) -> u64 {
     source.load().await
 }
 
+#[cached(ttl = "300ms", stale_while_revalidate = "1m", key = "refreshed:<id>", skip(source), invalidate_on = "Changed")]
+async fn refreshed(id: u64, source: Arc<Gate>) -> u64 {
+    source.load().await
+}
+
 #[cached(ttl = "1m", key = "fallible:<id>")]
 async fn fallible(id: u64, #[cache(skip)] source: &Gate) -> Result<u64, String> {
     match source.load().await {
@@ -349,6 +354,66 @@ async fn race_8_two_processes_publish_the_same_at_once() {
         for cache in [&a, &b] {
             assert_eq!(cache.scope(single(1, &source)).await, round);
         }
+    }
+}
+
+// 9
+
+async fn refresh_overtaken(rules: &[Rule]) -> u64 {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let (a, b) = (process(&server.url(), rules).await, process(&server.url(), &[]).await);
+    assert_eq!(a.scope(refreshed(1, Arc::clone(&source))).await, 0);
+    // Its value is past its lifetime, and served all the same, while it is refreshed.
+    source.close();
+    eventually(Duration::from_secs(5), async || {
+        let (value, lookups) = a.scope(explain(refreshed(1, Arc::clone(&source)))).await;
+        assert_eq!(value, 0);
+        lookups[0].outcome() == Outcome::Stale && source.loads() == 2
+    })
+    .await;
+    source.commit();
+    publish(&b, 1).await;
+    source.open();
+    eventually(Duration::from_secs(5), async || a.loads_in_flight() == 0).await;
+    let value = process(&server.url(), rules).await.scope(refreshed(1, Arc::clone(&source))).await;
+    let nobody_stale = a.scope(refreshed(1, source)).await;
+    assert!(!rules.is_empty() || nobody_stale == 1);
+    value
+}
+
+#[tokio::test]
+async fn race_9_a_stale_value_is_served_while_its_refresh_is_overtaken() {
+    assert_eq!(refresh_overtaken(&[]).await, 1);
+}
+
+#[tokio::test]
+async fn race_9_without_the_token_the_refresh_stores_the_old_value() {
+    assert_eq!(refresh_overtaken(&[Rule::FillToken]).await, 0);
+}
+
+#[tokio::test]
+async fn one_refresh_for_all_processes() {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let caches = [process(&server.url(), &[]).await, process(&server.url(), &[]).await];
+    for cache in &caches {
+        assert_eq!(cache.scope(refreshed(1, Arc::clone(&source))).await, 0);
+    }
+    source.commit();
+    source.close();
+    eventually(Duration::from_secs(5), async || {
+        for cache in &caches {
+            assert_eq!(cache.scope(refreshed(1, Arc::clone(&source))).await, 0);
+        }
+        source.loads() > 1
+    })
+    .await;
+    for cache in caches.iter().cycle().take(200) {
+        assert_eq!(cache.scope(refreshed(1, Arc::clone(&source))).await, 0);
+    }
+    assert_eq!(source.loads(), 2, "one load at first, one refresh");
+    source.open();
+    for cache in &caches {
+        eventually(Duration::from_secs(5), async || cache.scope(refreshed(1, Arc::clone(&source))).await == 1).await;
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) struct Args {
     pub(crate) negative_ttl: Option<Given<LitStr>>,
     pub(crate) store_if: Option<Given<Expr>>,
     pub(crate) load_timeout: Option<Given<LitStr>>,
+    pub(crate) stale_while_revalidate: Option<Given<LitStr>>,
     pub(crate) companions: Option<Given<Siblings>>,
     pub(crate) runtime: Option<Given<Path>>,
     pub(crate) later: Later,
@@ -30,7 +31,6 @@ pub(crate) struct Args {
 /// The keys that this version knows but cannot carry out.
 #[derive(Default)]
 pub(crate) struct Later {
-    pub(crate) stale_while_revalidate: Option<Given<LitStr>>,
     pub(crate) stale_if_error: Option<Given<LitStr>>,
     pub(crate) soft_timeout: Option<Given<LitStr>>,
     pub(crate) early_refresh: Option<Given<()>>,
@@ -149,6 +149,12 @@ pub(crate) const KEYS: &[Key<Args>] = &[
         "how long one load may hold its key against others"
     ),
     key!(
+        "stale_while_revalidate",
+        r#"stale_while_revalidate = "1m""#,
+        stale_while_revalidate = assigned,
+        "how long past the ttl a value is served while one refresh runs (RFC 5861); its arguments must be owned"
+    ),
+    key!(
         "companions",
         "companions = off` or `companions = Self",
         companions = siblings,
@@ -160,8 +166,6 @@ pub(crate) const KEYS: &[Key<Args>] = &[
         runtime = assigned_path,
         "where `cache_runtime` is, when it is renamed or re-exported"
     ),
-    key!(later "stale_while_revalidate", r#"stale_while_revalidate = "1m""#, stale_while_revalidate = assigned,
-        "how long past the ttl a value is served while one refresh runs"),
     key!(later "stale_if_error", r#"stale_if_error = "1h""#, stale_if_error = assigned,
         "how long past the ttl a value is served when the load fails"),
     key!(later "early_refresh", "early_refresh` or `early_refresh = 1.5", early_refresh = flag_or_beta,

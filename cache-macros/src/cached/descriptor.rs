@@ -83,6 +83,7 @@ fn spec(plan: &Plan<'_>) -> TokenStream {
     let ttl = millis(policy.ttl);
     let negative_ttl = optional(policy.negative_ttl.map(millis));
     let load_timeout = optional(policy.load_timeout.map(millis));
+    let stale_while_revalidate = optional(policy.stale_while_revalidate.map(millis));
     let l1 = l1(plan);
     let routes = plan.routes.iter().map(|one| route(plan, one));
     let output = optional(output_type(plan));
@@ -100,6 +101,7 @@ fn spec(plan: &Plan<'_>) -> TokenStream {
             jitter: #jitter,
             negative_ttl_millis: #negative_ttl,
             load_timeout_millis: #load_timeout,
+            stale_while_revalidate_millis: #stale_while_revalidate,
             l1: #l1,
             l2: #l2,
             routes: &[#(#routes),*],

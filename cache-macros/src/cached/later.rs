@@ -12,12 +12,12 @@ use crate::keys::{Given, Name};
 pub(crate) fn check(written: &Written<'_>, ties: &Ties, diagnostics: &mut Diagnostics) {
     let later = &written.args.later;
     let mut checked = Diagnostics::default();
-    let durations = [&later.stale_while_revalidate, &later.stale_if_error, &later.soft_timeout];
+    let durations = [&later.stale_if_error, &later.soft_timeout];
     for given in durations.into_iter().flatten() {
         millis(&given.value, &mut checked);
     }
     refuse_two_lifetimes(written, &mut checked);
-    refuse_nothing_stale(later, &mut checked);
+    refuse_nothing_stale(written, &mut checked);
     refuse_borrowed(later, ties, &mut checked);
     refuse_unknown_batch(later, written.arguments, &mut checked);
     refuse_percent(later, &mut checked);
@@ -35,7 +35,6 @@ fn given(later: &Later) -> impl Iterator<Item = Name> {
         given.map(|given| given.key)
     }
     let all = [
-        name(later.stale_while_revalidate.as_ref()),
         name(later.stale_if_error.as_ref()),
         name(later.soft_timeout.as_ref()),
         name(later.early_refresh.as_ref()),
@@ -53,8 +52,9 @@ fn refuse_two_lifetimes(written: &Written<'_>, diagnostics: &mut Diagnostics) {
     }
 }
 
-fn refuse_nothing_stale(later: &Later, diagnostics: &mut Diagnostics) {
-    let stale = later.stale_while_revalidate.is_some() || later.stale_if_error.is_some();
+fn refuse_nothing_stale(written: &Written<'_>, diagnostics: &mut Diagnostics) {
+    let later = &written.args.later;
+    let stale = written.args.stale_while_revalidate.is_some() || later.stale_if_error.is_some();
     if let (Some(soft), false) = (&later.soft_timeout, stale) {
         let message = "`soft_timeout` serves a stale value when a load takes long, and nothing stale may be served here; \
                        add `stale_while_revalidate` or `stale_if_error`, or use `load_timeout`";
@@ -64,7 +64,7 @@ fn refuse_nothing_stale(later: &Later, diagnostics: &mut Diagnostics) {
 
 /// What refreshes in the background cannot keep a borrow of its caller.
 fn refuse_borrowed(later: &Later, ties: &Ties, diagnostics: &mut Diagnostics) {
-    const BACKGROUND: [&str; 4] = ["stale_while_revalidate", "stale_if_error", "soft_timeout", "early_refresh"];
+    const BACKGROUND: [&str; 3] = ["stale_if_error", "soft_timeout", "early_refresh"];
     if ties.are_none() {
         return;
     }

@@ -59,6 +59,10 @@ pub(crate) fn load(written: &Written<'_>, companions: Companions, diagnostics: &
     if ties.are_none() && !boxed {
         return (Load::Detached(cloned), ties);
     }
+    if let Some(stale) = &written.args.stale_while_revalidate {
+        let reason = if ties.are_none() { NO_OWN_IN_ASYNC_TRAIT.to_owned() } else { ties.reason() };
+        diagnostics.report(stale.key.span, format!("`stale_while_revalidate` cannot load in the background {reason}"));
+    }
     if let (Some(own), false) = (&written.args.own, cloned.is_empty()) {
         let message = if boxed { NO_OWN_IN_ASYNC_TRAIT.to_owned() } else { ties.reason() };
         diagnostics.report(own.key.span, format!("`own` has no effect {message}"));

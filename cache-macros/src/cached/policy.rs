@@ -13,6 +13,7 @@ pub(crate) struct Policy {
     pub(crate) jitter: Jitter,
     pub(crate) negative_ttl: Option<Millis>,
     pub(crate) load_timeout: Option<Millis>,
+    pub(crate) stale_while_revalidate: Option<Millis>,
     pub(crate) l1: L1,
     pub(crate) l2: bool,
     pub(crate) version: u32,
@@ -37,6 +38,7 @@ impl Policy {
         let jitter = args.jitter.as_ref().map_or(Some(Jitter::NONE), |jitter| jitter_of(&jitter.value, diagnostics));
         let negative_ttl = optional(args.negative_ttl.as_ref(), diagnostics);
         let load_timeout = optional(args.load_timeout.as_ref(), diagnostics);
+        let stale_while_revalidate = optional(args.stale_while_revalidate.as_ref(), diagnostics);
         let l1 = l1(args, diagnostics);
         let version = version(args, diagnostics);
         Some(Self {
@@ -44,6 +46,7 @@ impl Policy {
             jitter: jitter?,
             negative_ttl: negative_ttl?,
             load_timeout: load_timeout?,
+            stale_while_revalidate: stale_while_revalidate?,
             l1: l1?,
             l2: args.l2.is_none(),
             version: version?,

@@ -32,6 +32,8 @@ scripts! {
     RENEW = "renew";
     /// Ends a lease: fill, release or cool-down.
     FINISH = "finish";
+    /// Replaces a value.
+    REPLACE = "replace";
     /// The refresh lease of a value.
     REFRESH = "refresh";
     /// Unlinks, then tells the bus.

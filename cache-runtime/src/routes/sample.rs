@@ -56,6 +56,7 @@ const fn spec(routes: &'static [Route]) -> Spec {
         jitter: 10,
         negative_ttl_millis: None,
         load_timeout_millis: None,
+        stale_while_revalidate_millis: None,
         l1: L1::On,
         l2: true,
         routes,
