@@ -6,6 +6,13 @@
 mod choice;
 mod coder;
 mod formats;
+#[cfg_attr(
+    not(any(feature = "bincode", feature = "postcard")),
+    expect(dead_code, unreachable_code, clippy::unnecessary_wraps, reason = "every codec of this build writes names")
+)]
+mod positional;
+mod reader;
+mod tree;
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +20,7 @@ use std::str::FromStr;
 pub(crate) use self::choice::CodecChoice;
 #[expect(unreachable_pub, reason = "named by `Shape`, which the macros see; nobody outside makes one")]
 pub use self::coder::Coder;
-pub(crate) use self::coder::{Decoded, Encoded};
+pub(crate) use self::coder::Encoded;
 use self::formats::Format;
 use crate::error::Error;
 
@@ -32,7 +39,8 @@ pub enum Codec {
     /// Compact, with field names.
     #[cfg(feature = "msgpack")]
     MessagePack,
-    /// Readable with `redis-cli`, with field names.
+    /// Readable with `redis-cli`, with field names. Knows no numbers over 64 bits, no infinity, and as keys of maps only
+    /// text and numbers; values with others are stored by another codec.
     Json,
 }
 
@@ -172,6 +180,8 @@ mod change_tests;
 mod choice_tests;
 #[cfg(test)]
 mod mutation_tests;
+#[cfg(test)]
+mod reader_tests;
 #[cfg(test)]
 mod samples;
 

@@ -20,9 +20,9 @@ use crate::read::{Leading, Missed, Tenure};
 use crate::rules::Rule;
 use crate::second::Second;
 use crate::shape::Kept;
-use crate::store::{Ending, Stamp};
 #[cfg(feature = "mutants")]
 use crate::store::Invalidation;
+use crate::store::{Ending, Stamp};
 use crate::stored::Sealing;
 
 /// A load that this call leads: the duty, and what must be known when it ends.
@@ -229,14 +229,8 @@ impl Fill<'_> {
     fn slot(&self, second: &Second, place: &Place, snapshot: &[Stamp]) -> Option<(Vec<u8>, Duration)> {
         let life = self.life?;
         let hard = life.saturating_add(self.address.function.staleness());
-        let sealing = Sealing {
-            entry: &place.entry,
-            kept: &self.value.kept,
-            stamps: snapshot,
-            life,
-            hard,
-            load: self.took,
-        };
+        let sealing =
+            Sealing { entry: &place.entry, kept: &self.value.kept, stamps: snapshot, life, hard, load: self.took };
         let bytes = sealing.seal(self.node, second, self.address.function, self.coder)?;
         Some((bytes, hard))
     }

@@ -12,6 +12,10 @@ pub struct Health {
     serves_near: bool,
     queued: usize,
     gaps: u64,
+    messages: u64,
+    flawed: u64,
+    unlinked: u64,
+    faults: u64,
     leases: usize,
 }
 
@@ -19,15 +23,28 @@ impl Health {
     pub(crate) fn of(node: &Node) -> Self {
         let serves_near = node.may_serve_now();
         match &node.second {
-            None => {
-                Self { has_second: false, reaches_server: true, serves_near, queued: 0, gaps: 0, leases: 0 }
-            }
+            None => Self {
+                has_second: false,
+                reaches_server: true,
+                serves_near,
+                queued: 0,
+                gaps: 0,
+                messages: 0,
+                flawed: 0,
+                unlinked: 0,
+                faults: 0,
+                leases: 0,
+            },
             Some(second) => Self {
                 has_second: true,
                 reaches_server: second.store.servers().is_up(),
                 serves_near,
                 queued: second.journal.len(),
                 gaps: second.tally.gaps(),
+                messages: second.tally.messages(),
+                flawed: second.tally.flawed(),
+                unlinked: second.tally.unlinked(),
+                faults: second.tally.faults(),
                 leases: second.keeper.len(),
             },
         }
@@ -61,6 +78,30 @@ impl Health {
     #[must_use]
     pub fn gaps(&self) -> u64 {
         self.gaps
+    }
+
+    /// How many messages of other processes were applied.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// How many messages, or parts of them, were not understood.
+    #[must_use]
+    pub fn flawed_messages(&self) -> u64 {
+        self.flawed
+    }
+
+    /// How many entries and group stamps this process has unlinked because the publisher of an event had not.
+    #[must_use]
+    pub fn unlinked_for_others(&self) -> u64 {
+        self.unlinked
+    }
+
+    /// How often the bus could not be read.
+    #[must_use]
+    pub fn bus_faults(&self) -> u64 {
+        self.faults
     }
 
     /// How many loads of this process hold a lease.

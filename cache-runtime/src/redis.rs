@@ -1,23 +1,38 @@
 //! The second tier in Redis: connections, commands and scripts. Nothing outside of this folder knows Redis.
 //!
 //! ```text
-//! store     what the protocol asks, as commands and scripts
-//! servers   which server it goes to: one, one behind sentinels, a cluster
-//! line      some connections to one server, kept by tasks of ours; away or up
-//! target    the URL, and how one connection is dialled
+//! store       what the protocol asks, as commands and scripts
+//! servers     which server they go to, and what follows where it was the wrong one
+//! topology    which server has which slot; scout keeps that right: asks sentinels, or the cluster's nodes
+//! pool        a few connections to one server, left alone while it does not answer (breaker, deadlines)
+//! link        one connection, which comes back by itself (backoff); outage is what is logged about it
+//! session     how a connection is entered and tried out; dial makes it, tls encrypts it, target is the URL
 //! ```
 
-mod answer;
+mod backoff;
 mod batch;
-mod cluster;
-mod line;
+mod breaker;
+mod deadlines;
+mod dial;
+mod hash_slot;
+mod link;
+mod outage;
+mod pool;
+#[cfg(test)]
+mod real;
+mod refusal;
 mod reply;
+mod scout;
 mod scripts;
 mod servers;
-mod single;
+mod session;
 mod store;
 mod target;
+mod tls;
+mod topology;
 mod wake;
 
-pub(crate) use self::servers::{HashSlot, Identity, Push, ServerSettings, Servers};
+pub(crate) use self::hash_slot::HashSlot;
+pub(crate) use self::servers::{Identity, ServerSettings, Servers};
+pub(crate) use self::session::Push;
 pub(crate) use self::store::{Store, StoreSettings};

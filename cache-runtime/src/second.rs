@@ -98,7 +98,9 @@ fn check(settings: &SecondSettings) -> Result<(), Error> {
     }
     match settings.pool_size {
         1..=64 => Ok(()),
-        other => Err(Error::Setting { name: "pool_size", problem: format!("{other} connections; 1 to 64 are allowed") }),
+        other => {
+            Err(Error::Setting { name: "pool_size", problem: format!("{other} connections; 1 to 64 are allowed") })
+        }
     }
 }
 
@@ -205,6 +207,9 @@ impl Drop for Second {
         if let Some(reading) = self.reading.lock().unwrap_or_else(PoisonError::into_inner).take() {
             reading.abort();
         }
+        // Nobody waits for this process any more.
+        let store = Arc::clone(&self.store);
+        self.runtime.spawn(async move { store.leave().await });
     }
 }
 

@@ -69,7 +69,8 @@ impl Subscribers {
     /// Hands an event of another process to the subscribers of its name.
     pub(crate) fn deliver(&self, name: &str, json: &[u8]) {
         let senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        let heard: Vec<_> = senders.values().filter(|sender| sender.name == name && sender.is_heard()).cloned().collect();
+        let heard: Vec<_> =
+            senders.values().filter(|sender| sender.name == name && sender.is_heard()).cloned().collect();
         drop(senders);
         for sender in heard {
             match (sender.decode)(json) {

@@ -112,6 +112,18 @@ impl FaultProxy {
     ///
     /// If its port cannot be listened on, or no thread be started.
     pub fn start(server: SocketAddr) -> io::Result<Self> {
+        // A stranger may take a port between the look at it and its use.
+        let mut proxy = Self::start_once(server);
+        for _ in 0..5 {
+            match proxy {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => proxy = Self::start_once(server),
+                _ => break,
+            }
+        }
+        proxy
+    }
+
+    fn start_once(server: SocketAddr) -> io::Result<Self> {
         let port = Port::reserve();
         let shared = Arc::new(Shared { server, rules: Rules::default(), connections: Mutex::default() });
         let (orders, ordered) = unbounded_channel();

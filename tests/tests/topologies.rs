@@ -152,7 +152,7 @@ async fn survives(app: &str, url: &str, fail: impl AsyncFnOnce()) {
     works(&a).await;
     works(&b).await;
     eventually(SOON, async || {
-        let receipt = b.publish(&ItemChanged { shop: 2, id: 1 }).everywhere(SOON).await;
+        let receipt = b.publish(&ItemChanged { shop: 2, id: 1 }).everywhere(Duration::from_secs(1)).await;
         receipt.is_ok_and(|receipt| receipt.delivery() == Delivery::Applied)
     })
     .await;
@@ -210,7 +210,7 @@ async fn in_a_cluster_whose_slots_move() {
         cluster.migrate_slot(slot, to).await;
         source.commit();
         eventually(SOON, async || {
-            let receipt = a.publish(&ItemChanged { shop: 1, id: 2 }).everywhere(SOON).await;
+            let receipt = a.publish(&ItemChanged { shop: 1, id: 2 }).everywhere(Duration::from_secs(1)).await;
             receipt.is_ok_and(|receipt| receipt.delivery() == Delivery::Applied)
         })
         .await;

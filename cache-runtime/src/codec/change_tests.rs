@@ -58,7 +58,13 @@ types! {
     }
     inserted {
         pub(super) enum Event { Found(u32), Made(u32), Gone(u32) }
-        pub(super) struct Row { pub(super) a: u32, #[serde(default)] pub(super) x: u8, pub(super) b: u32, pub(super) c: String }
+        pub(super) struct Row {
+            pub(super) a: u32,
+            #[serde(default)]
+            pub(super) x: u8,
+            pub(super) b: u32,
+            pub(super) c: String,
+        }
     }
     removed {
         pub(super) struct Row { pub(super) a: u32, pub(super) b: u32 }
@@ -68,7 +74,10 @@ types! {
         pub(super) struct Row { pub(super) a: i32, pub(super) b: u32, pub(super) c: String }
         pub(super) struct Wide { pub(super) a: u64, pub(super) b: u32, pub(super) c: String }
         pub(super) enum Event { Made(i32), Gone(i32) }
-        pub(super) struct Holder { pub(super) row: Option<super::reordered::Row>, pub(super) list: Vec<super::reordered::Event> }
+        pub(super) struct Holder {
+            pub(super) row: Option<super::reordered::Row>,
+            pub(super) list: Vec<super::reordered::Event>,
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! A type's way into bytes and back, without the type: what is generic here is compiled again for every annotated
-//! function. So `Serialize` is compiled once, erased, for all codecs and walks; `Deserialize` once for each codec that is
-//! compiled in: erased, a single one for all of them cost more to compile than four of these, and more to run.
+//! function. So a type's `Serialize` is compiled once, erased, for all codecs and walks, and its `Deserialize` once, from
+//! a [`Reader`] that stands for all codecs: erased, it took several times as long to compile and five times as long to
+//! run.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::codec::formats::Source;
+use crate::codec::reader::{Malformed, Reader};
 use crate::codec::{CodeError, Codec, Format, dispatch, formats};
 use crate::schema::{Walked, walk};
 use crate::shape::{Absence, Keeping, Kept, Value};
@@ -16,7 +19,7 @@ type See<'a> = &'a mut dyn FnMut(&dyn erased_serde::Serialize, bool);
 pub struct Coder {
     /// Shows the value; not called if it is of another type.
     view: fn(&Kept, See<'_>),
-    decode: fn(&[u8], Codec) -> Result<Kept, CodeError>,
+    decode: fn(Reader<'_, '_>) -> Result<Kept, Malformed>,
 }
 
 impl fmt::Debug for Coder {
@@ -67,7 +70,7 @@ impl Coder {
 
     /// The value that was stored with this digest, or none.
     pub(crate) fn decode(&self, payload: &[u8], codec: Codec, digest: u64) -> Result<Decoded, CodeError> {
-        let kept = caught(|| (self.decode)(payload, codec))?;
+        let kept = caught(|| self.read(payload, codec))?;
         let (walked, absent) = self.seen(&kept, |value, absent| Ok((walk(value), absent)))?;
         if walked.is_whole && walked.digest == digest {
             Ok(Decoded { kept, bytes: walked.bytes, absent })
@@ -76,9 +79,14 @@ impl Coder {
         }
     }
 
-    /// Whether the value is `None`, where the function returns an `Option`.
-    pub(crate) fn is_absent(&self, kept: &Kept) -> bool {
-        self.seen(kept, |_, absent| Ok(absent)).unwrap_or(false)
+    fn read(&self, payload: &[u8], codec: Codec) -> Result<Kept, CodeError> {
+        match formats::open(payload, codec)? {
+            Source::Named(tree, human) => (self.decode)(Reader::Tree(tree, human)).map_err(CodeError::of),
+            Source::Positional(mut positional) => {
+                let kept = (self.decode)(Reader::Positional(&mut positional)).map_err(CodeError::of)?;
+                if positional.is_done() { Ok(kept) } else { Err(CodeError::Trailing) }
+            }
+        }
     }
 
     fn seen<R>(
@@ -104,6 +112,6 @@ fn view<T: Value, A: Absence<T>, K: Keeping<T>>(kept: &Kept, see: See<'_>) {
     K::view(kept, |value| see(value, A::is_absent(value)));
 }
 
-fn decode<T: Value, K: Keeping<T>>(payload: &[u8], codec: Codec) -> Result<Kept, CodeError> {
-    dispatch!(codec, F => F::decode::<T>(payload)).map(K::keep_owned)
+fn decode<T: Value, K: Keeping<T>>(reader: Reader<'_, '_>) -> Result<Kept, Malformed> {
+    T::deserialize(reader).map(K::keep_owned)
 }

@@ -1,7 +1,9 @@
 //! The formats themselves. One trait, so that what differs between them stands in one place.
 
-use serde::de::DeserializeOwned;
+use serde::Deserialize as _;
 
+use crate::codec::positional::Positional;
+use crate::codec::tree::Tree;
 use crate::codec::{CodeError, Codec};
 
 /// One format.
@@ -9,12 +11,10 @@ pub(super) trait Format {
     /// Stands in stored values: never reuse one.
     const ID: u8;
     const NAME: &'static str;
+    /// It writes no names: what a field is follows from its place.
     const IS_POSITIONAL: bool;
 
     fn encode(value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodeError>;
-
-    /// All of `bytes`, or nothing.
-    fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodeError>;
 }
 
 #[cfg(feature = "bincode")]
@@ -33,15 +33,10 @@ pub(super) const DEFAULT: Codec = Codec::Json;
 #[cfg(feature = "msgpack")]
 const DEPTH: usize = 128;
 
-/// `bincode` 2, always with a limit: without one, a single damaged length aborts the process.
+/// `bincode` 2, always read with a limit (see [`Positional`](super::positional::Positional)): without one, a single
+/// damaged length aborts the process.
 #[cfg(feature = "bincode")]
 pub(super) struct Bincode;
-
-/// What decoding one value may claim. The limit is part of bincode's types and counts numbers at their full width, so a
-/// value can need more than its own bytes; a value that claims more is found out when it is stored (see
-/// [`choice`](super::choice)).
-#[cfg(feature = "bincode")]
-const CLAIM: usize = 64 << 20;
 
 #[cfg(feature = "bincode")]
 impl Format for Bincode {
@@ -52,18 +47,9 @@ impl Format for Bincode {
     fn encode(value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodeError> {
         bincode::serde::encode_to_vec(value, bincode::config::standard()).map_err(CodeError::of)
     }
-
-    fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodeError> {
-        let limited = bincode::config::standard().with_limit::<CLAIM>();
-        match bincode::serde::decode_from_slice(bytes, limited) {
-            Ok((value, read)) if read == bytes.len() => Ok(value),
-            Ok(_) => Err(CodeError::Trailing),
-            Err(error) => Err(CodeError::of(error)),
-        }
-    }
 }
 
-/// `postcard`, which never allocates more than it has bytes for.
+/// `postcard`.
 #[cfg(feature = "postcard")]
 pub(super) struct Postcard;
 
@@ -75,15 +61,6 @@ impl Format for Postcard {
 
     fn encode(value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodeError> {
         postcard::to_stdvec(value).map_err(CodeError::of)
-    }
-
-    fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodeError> {
-        let mut deserializer = postcard::Deserializer::from_bytes(bytes);
-        let value = T::deserialize(&mut deserializer).map_err(CodeError::of)?;
-        match deserializer.finalize() {
-            Ok([]) => Ok(value),
-            Ok(_) | Err(_) => Err(CodeError::Trailing),
-        }
     }
 }
 
@@ -100,12 +77,24 @@ impl Format for MessagePack {
     fn encode(value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodeError> {
         rmp_serde::to_vec_named(value).map_err(CodeError::of)
     }
+}
 
-    fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodeError> {
-        let mut deserializer = rmp_serde::Deserializer::new(bytes);
+#[cfg(feature = "msgpack")]
+impl MessagePack {
+    /// All of `bytes`, or nothing.
+    fn parse(bytes: &[u8]) -> Result<Tree<'_>, CodeError> {
+        use std::io::ErrorKind;
+
+        use rmp_serde::decode::Error;
+
+        let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
         deserializer.set_max_depth(DEPTH);
-        let value = T::deserialize(&mut deserializer).map_err(CodeError::of)?;
-        if deserializer.get_ref().is_empty() { Ok(value) } else { Err(CodeError::Trailing) }
+        let tree = Tree::deserialize(&mut deserializer).map_err(CodeError::of)?;
+        // It does not tell where it is, but only at the end of the bytes it finds nothing to take for a `bool`.
+        match bool::deserialize(&mut deserializer) {
+            Err(Error::InvalidMarkerRead(error)) if error.kind() == ErrorKind::UnexpectedEof => Ok(tree),
+            Ok(_) | Err(_) => Err(CodeError::Trailing),
+        }
     }
 }
 
@@ -120,13 +109,39 @@ impl Format for Json {
     fn encode(value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodeError> {
         serde_json::to_vec(value).map_err(CodeError::of)
     }
+}
 
-    fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodeError> {
+impl Json {
+    /// All of `bytes`, or nothing.
+    fn parse(bytes: &[u8]) -> Result<Tree<'_>, CodeError> {
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-        let value = T::deserialize(&mut deserializer).map_err(CodeError::of)?;
+        let tree = Tree::deserialize(&mut deserializer).map_err(CodeError::of)?;
         match deserializer.end() {
-            Ok(()) => Ok(value),
+            Ok(()) => Ok(tree),
             Err(_) => Err(CodeError::Trailing),
         }
+    }
+}
+
+/// Stored bytes, ready to be read as some type.
+pub(super) enum Source<'de> {
+    #[cfg_attr(
+        not(any(feature = "bincode", feature = "postcard")),
+        expect(dead_code, reason = "every codec of this build writes names")
+    )]
+    Positional(Positional<'de>),
+    /// With whether the format is for people to read.
+    Named(Tree<'de>, bool),
+}
+
+pub(super) fn open(bytes: &[u8], codec: Codec) -> Result<Source<'_>, CodeError> {
+    match codec {
+        #[cfg(feature = "bincode")]
+        Codec::Bincode => Ok(Source::Positional(Positional::new(bytes, crate::codec::positional::By::Bincode))),
+        #[cfg(feature = "postcard")]
+        Codec::Postcard => Ok(Source::Positional(Positional::new(bytes, crate::codec::positional::By::Postcard))),
+        #[cfg(feature = "msgpack")]
+        Codec::MessagePack => Ok(Source::Named(MessagePack::parse(bytes)?, false)),
+        Codec::Json => Ok(Source::Named(Json::parse(bytes)?, true)),
     }
 }

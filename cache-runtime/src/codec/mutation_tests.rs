@@ -106,8 +106,8 @@ fn changed_entries_are_refused() {
     }
 }
 
-/// As if the damage had passed the checksum, or a stranger had sealed it: the codec and the digest are alone with it. What
-/// they cannot see is that elements of a sequence changed places.
+/// As if the damage had passed the checksum, or a stranger had sealed it: the codec and the digest are alone with it.
+/// What they cannot see is that elements of a sequence changed places.
 #[test]
 fn changed_payloads_under_a_good_checksum_are_refused() {
     let samples = samples();

@@ -116,7 +116,7 @@ pub(super) fn samples() -> Vec<Sample> {
         Sample::of(user()),
         Sample::of(tree()),
         Sample::of(nested()),
-        Sample::of(Wide(u128::MAX, i128::MIN, '\u{1F980}', [1, 2, u16::MAX])),
+        Sample::of(Wide(u64::MAX.into(), i64::MIN.into(), '\u{1F980}', [1, 2, u16::MAX])),
         Sample::of("text".repeat(20)),
         Sample::of(vec![0_u8, 1, 255, 17]),
         Sample::of((0..40).map(|n| n * n).collect::<Vec<u64>>()),

@@ -1,166 +1,149 @@
-//! The servers behind one URL, whichever way they stand: one, one behind sentinels, or a cluster.
+//! The servers behind one URL: one, or the primary that sentinels name, or the primaries of a cluster.
+//!
+//! Commands go to the server that has their slot, over a pool of connections. The bus has a connection of its own, so
+//! that nothing waits behind large replies, and one more for the command that blocks until something is on it. Each
+//! connection is supervised for itself; while there is none, operations fail at once.
 
-use std::sync::Arc;
+mod redirect;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value};
 use tokio::runtime::Handle;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
+use tokio::task::AbortHandle;
 
 use crate::error::Error;
-use crate::fault::{Fault, Refusal};
-use crate::redis::cluster::{self, Cluster};
-use crate::redis::line::{Line, Work, within};
+use crate::fault::Fault;
+use crate::redis::deadlines::Deadlines;
+use crate::redis::hash_slot::HashSlot;
+use crate::redis::link::Events;
+use crate::redis::outage::Outages;
+use crate::redis::pool::Pool;
+use crate::redis::scout::{ClusterScout, Scout, SentinelScout};
 use crate::redis::scripts::Script;
-use crate::redis::single::Single;
-use crate::redis::target::{Kind, Target};
+use crate::redis::session::{Access, NoSession, Push, Service};
+use crate::redis::target::{Layout, Login, Target};
+use crate::redis::tls::Tls;
+use crate::redis::topology::{Plant, Primaries, Topology};
+use crate::sync::lock;
 
-/// Wake-ups that wait for their listeners; who is slower polls.
-const MOST_PUSHES: usize = 1_024;
+/// Messages of channels that may wait for their readers.
+const PUSHES: usize = 1_024;
 
-/// How long the first connection is waited for.
-const FIRST: Duration = Duration::from_secs(2);
-
-/// A slot of a cluster; where there is no cluster all keys are in slot 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct HashSlot(pub(crate) u16);
+/// The least time that getting a connection ready may take.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How the servers are used.
 #[derive(Clone, Default)]
 pub(crate) struct ServerSettings {
     pub(crate) url: String,
-    /// Connections that carry reads and writes, to each server.
+    /// Connections to each server, beside those of the bus.
     pub(crate) pool_size: usize,
+    /// The most that an operation may take.
     pub(crate) op_timeout: Duration,
-    /// What connections are called, in front of what they are for.
+    /// The first part of the connections' names.
     pub(crate) client_name: String,
     /// The key of the bus: its server has connections of their own.
     pub(crate) bus: String,
-    /// Whether a server must answer at first.
+    /// Servers that cannot be reached are an error.
     pub(crate) require: bool,
 }
 
-/// A message of a channel.
-#[derive(Clone, Debug)]
-pub(crate) struct Push {
-    pub(crate) channel: String,
-    pub(crate) payload: Vec<u8>,
+/// The servers. Their connections end with it.
+pub(crate) struct Servers {
+    topology: Arc<Topology>,
+    deadlines: Arc<Deadlines>,
+    is_cluster: bool,
+    tasks: Vec<AbortHandle>,
 }
 
-/// Which server it is, since which start, and in which role.
+/// Which server has the bus: its run, its history and its role. Another one may lack what this one had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     run: String,
+    history: String,
     role: String,
 }
 
-/// The servers behind one URL.
-pub(crate) struct Servers {
-    routing: Routing,
-    bus: Line,
-    ear: Line,
-    /// Whether another server may take over.
-    has_heirs: bool,
-    op_timeout: Duration,
-    generation: watch::Sender<u64>,
-    pushes: broadcast::Sender<Push>,
-}
-
-/// Which server has which slot.
-enum Routing {
-    One(Line),
-    Cluster(Arc<Cluster>),
-}
-
 impl Servers {
-    /// Connects, on the current runtime, which then runs the tasks that keep the connections.
+    /// Connects, on the current runtime, and waits until every first try is over.
     ///
     /// # Errors
-    ///
-    /// For a URL that means nothing, refused credentials, and servers that are away although they are required.
+    /// A URL that means nothing; credentials that the servers refuse; servers that are away, if they are required.
     pub(crate) async fn open(settings: ServerSettings) -> Result<Self, Error> {
-        let target = Target::parse(&settings.url)?;
-        let (runtime, generation) = (Handle::current(), watch::Sender::new(0));
-        let pushes = broadcast::channel(MOST_PUSHES).0;
-        let work = |role: &str, connections| Work {
-            name: format!("{}:{role}", settings.client_name),
-            connections,
-            op_timeout: settings.op_timeout,
-            generation: generation.clone(),
-            pushes: pushes.clone(),
-        };
-        let pool = work("pool", settings.pool_size.max(1));
-        let has_heirs = target.kind != Kind::Single;
-        let (routing, bus, ear) = match target.kind {
-            Kind::Single | Kind::Sentinel(_) => {
-                let dial = Arc::new(Single::new(target));
-                let line = |work| Line::start(work, Arc::clone(&dial), &runtime);
-                (Routing::One(line(pool)), line(work("bus", 1)), line(work("ear", 1)))
-            }
-            Kind::Cluster => {
-                let cluster = Cluster::start(target, pool, &runtime);
-                let dial = Arc::new(cluster.dial_owner(cluster::slot_of(&settings.bus)));
-                let line = |work| Line::start(work, Arc::clone(&dial), &runtime);
-                let (bus, ear) = (line(work("bus", 1)), line(work("ear", 1)));
-                (Routing::Cluster(cluster), bus, ear)
-            }
-        };
-        let servers = Self { routing, bus, ear, has_heirs, op_timeout: settings.op_timeout, generation, pushes };
-        servers.first(settings.require).await?;
-        Ok(servers)
-    }
-
-    /// The first connection, if there is one soon.
-    async fn first(&self, require: bool) -> Result<(), Error> {
-        match within(FIRST, self.bus.settled()).await {
-            Some(Ok(())) => {
-                if let Routing::One(pool) = &self.routing {
-                    // It is on its way too.
-                    let _late = within(self.op_timeout, pool.settled()).await;
-                }
+        let url_error = |problem| Error::Setting { name: "redis", problem };
+        let target: Target = settings.url.parse().map_err(url_error)?;
+        let tls = target.trust.as_ref().map(Tls::new).transpose().map_err(url_error)?;
+        let plant = plant(&settings, &target, tls);
+        let (access, events) = (Arc::clone(&plant.access), plant.events.clone());
+        let deadlines = Arc::clone(&plant.deadlines);
+        let ticking = access.runtime.spawn(Arc::clone(&deadlines).tick()).abort_handle();
+        let topology = Arc::new(Topology::new(plant));
+        let is_cluster = matches!(target.layout, Layout::Cluster(_));
+        let mut servers = Self { topology, deadlines, is_cluster, tasks: vec![ticking] };
+        let found = match target.layout {
+            Layout::Single(server) => {
+                servers.topology.adopt(Primaries::one(server));
                 Ok(())
             }
-            Some(Err(fault)) => Err(Error::Redis { problem: fault.to_string() }),
-            None if require => Err(Error::Redis { problem: "the server cannot be reached, and it is required".to_owned() }),
-            None => {
-                tracing::warn!("the second tier cannot be reached: the cache starts without it");
-                Ok(())
+            Layout::Cluster(seeds) => servers.explore(Scout::Cluster(ClusterScout::new(seeds))).await,
+            Layout::Sentinel { sentinels, service, login } => {
+                let access = Arc::new(sentinel_access(&access, login));
+                let scout = SentinelScout::start(&sentinels, &service, access, &events, &servers.deadlines);
+                servers.explore(Scout::Sentinel(scout)).await
             }
+        };
+        let outcome = match found {
+            Ok(()) => servers.topology.first_tries().await,
+            Err(no) => Err(no),
+        };
+        match outcome {
+            Err(NoSession::Refused(problem)) => Err(Error::Redis { problem }),
+            Err(NoSession::Away(problem)) if settings.require => Err(Error::Redis { problem }),
+            Ok(()) | Err(NoSession::Away(_)) => Ok(servers),
         }
     }
 
-    /// The slot of a key.
+    /// Looks where the servers are, now and from now on.
+    async fn explore(&mut self, mut scout: Scout) -> Result<(), NoSession> {
+        let found = scout.look(&self.topology).await.map(|primaries| self.topology.adopt(primaries));
+        let runtime = &self.topology.plant().access.runtime;
+        if !matches!(found, Err(NoSession::Refused(_))) {
+            self.tasks.push(runtime.spawn(scout.run(Arc::clone(&self.topology))).abort_handle());
+        }
+        found
+    }
+
+    /// The slot of a key. Without a cluster all keys share one.
     pub(crate) fn hash_slot(&self, key: &str) -> HashSlot {
-        match &self.routing {
-            Routing::One(_) => HashSlot(0),
-            Routing::Cluster(_) => cluster::slot_of(key),
-        }
+        if self.is_cluster { HashSlot::of(key) } else { HashSlot::default() }
     }
 
-    /// Whether one server has all keys.
-    pub(crate) fn is_single(&self) -> bool {
-        matches!(self.routing, Routing::One(_))
-    }
-
+    /// # Cancel safety
+    /// Dropped, it may have happened or not. The same holds for all that follow.
     pub(crate) async fn command(&self, slot: HashSlot, command: &Cmd) -> Result<Value, Fault> {
-        match &self.routing {
-            Routing::One(line) => self.seen(line, line.command(command, self.op_timeout).await),
-            Routing::Cluster(cluster) => cluster.command(slot, command).await,
+        let pool = self.topology.pool(slot).ok_or(Fault::Away)?;
+        match pool.command(command).await {
+            Ok(value) => Ok(value),
+            Err(miss) => self.follow(miss, command).await,
         }
     }
 
-    /// One flush, and a reply for each command.
+    /// All in one flush, over one connection. A result for each command.
     pub(crate) async fn pipeline(
         &self,
         slot: HashSlot,
         pipeline: &Pipeline,
     ) -> Result<Vec<Result<Value, Fault>>, Fault> {
-        match &self.routing {
-            Routing::One(line) => line.pipeline(pipeline).await,
-            Routing::Cluster(cluster) => cluster.pipeline(slot, pipeline).await,
-        }
+        let pool = self.topology.pool(slot).ok_or(Fault::Away)?;
+        let replies = pool.pipeline(pipeline).await?;
+        Ok(self.follow_all(replies, pipeline).await)
     }
 
+    /// By its digest; a server that does not know it is given all of it.
     pub(crate) async fn script(
         &self,
         slot: HashSlot,
@@ -168,103 +151,82 @@ impl Servers {
         keys: &[&str],
         args: &[&[u8]],
     ) -> Result<Value, Fault> {
-        match self.command(slot, &by_digest(script, keys, args)).await {
-            Err(fault) if is_unknown_script(&fault) => self.command(slot, &by_text(script, keys, args)).await,
+        match self.command(slot, &call("EVALSHA", script.digest(), keys, args)).await {
+            Err(fault) if is_unknown_script(&fault) => self.command(slot, &call("EVAL", script.code, keys, args)).await,
             reply => reply,
         }
     }
 
-    /// A script over the connection of the bus, to the server that has it.
-    pub(crate) async fn bus_script(&self, script: &Script, keys: &[&str], args: &[&[u8]]) -> Result<Value, Fault> {
-        match self.bus_command(&by_digest(script, keys, args)).await {
-            Err(fault) if is_unknown_script(&fault) => self.bus_command(&by_text(script, keys, args)).await,
-            reply => reply,
-        }
-    }
-
+    /// Over the connection of the bus.
     pub(crate) async fn bus_command(&self, command: &Cmd) -> Result<Value, Fault> {
-        self.seen(&self.bus, self.bus.command(command, self.op_timeout).await)
+        Ok(self.bus()?.command(command).await?)
     }
 
-    /// A command that may take `most`, over a connection on which nothing else waits.
+    /// Over the connection of the bus.
+    pub(crate) async fn bus_script(&self, script: &Script, keys: &[&str], args: &[&[u8]]) -> Result<Value, Fault> {
+        match self.bus_command(&call("EVALSHA", script.digest(), keys, args)).await {
+            Err(fault) if is_unknown_script(&fault) => self.bus_command(&call("EVAL", script.code, keys, args)).await,
+            reply => reply,
+        }
+    }
+
+    /// A command that blocks for `most` at most, over a connection that nothing else uses.
     pub(crate) async fn ear_command(&self, command: &Cmd, most: Duration) -> Result<Value, Fault> {
-        self.seen(&self.ear, self.ear.command(command, most.saturating_add(self.op_timeout)).await)
+        Ok(self.topology.ear().ok_or(Fault::Away)?.slow_command(command, most).await?)
     }
 
-    /// Subscribes to a channel, now and after every reconnect.
+    /// Whatever comes over this channel is pushed, after a reconnect too. What comes in between is lost.
     pub(crate) async fn subscribe(&self, channel: &str) -> Result<(), Fault> {
-        self.bus.subscribe(channel).await
+        lock(&self.topology.plant().access.channels).insert(channel.to_owned());
+        self.bus()?.subscribe(channel).await
     }
 
     pub(crate) fn pushes(&self) -> broadcast::Receiver<Push> {
-        self.pushes.subscribe()
+        self.topology.plant().access.pushes.subscribe()
     }
 
-    /// Changes with every connection to any server, before anything is sent over it.
+    /// Rises with every connection and every change of the servers, before anything is sent there.
     pub(crate) fn generation(&self) -> watch::Receiver<u64> {
-        self.generation.subscribe()
+        self.topology.plant().events.generation.subscribe()
     }
 
-    /// Which server has the bus.
+    /// The server that has the bus.
     pub(crate) async fn identity(&self) -> Result<Identity, Fault> {
-        let mut command = Cmd::with_capacity(3, 24);
-        command.arg("INFO").arg("server").arg("replication");
-        let info = match self.bus_command(&command).await? {
-            Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Value::VerbatimString { text, .. } | Value::SimpleString(text) => text,
-            other => return Err(Fault::Nonsense(format!("{other:?} to INFO"))),
-        };
-        let field = |name| info.lines().find_map(|line| line.strip_prefix(name)).map(|text| text.trim().to_owned());
-        match (field("run_id:"), field("role:")) {
-            (Some(run), Some(role)) => Ok(Identity { run, role }),
-            _ => Err(Fault::Nonsense("INFO without run_id and role".to_owned())),
-        }
+        let mut command = redis::cmd("INFO");
+        command.arg("server").arg("replication");
+        let reply = self.bus_command(&command).await?;
+        let nonsense = || Fault::Nonsense("INFO without run, history or role".to_owned());
+        let info = redis::from_redis_value::<String>(reply).map_err(|_| nonsense())?;
+        let field = |name: &str| info.lines().find_map(|line| Some(line.strip_prefix(name)?.trim_end().to_owned()));
+        let identity =
+            || Some(Identity { run: field("run_id:")?, history: field("master_replid:")?, role: field("role:")? });
+        identity().ok_or_else(nonsense)
     }
 
-    /// Whether reads and writes are answered.
+    /// Whether every server can be reached.
     pub(crate) fn is_up(&self) -> bool {
-        match &self.routing {
-            Routing::One(line) => line.is_up(),
-            Routing::Cluster(cluster) => cluster.is_up(),
-        }
+        self.topology.is_up()
     }
 
-    /// A server that loads is away; one that has become a replica is looked for anew, where another may have taken over.
-    fn seen(&self, line: &Line, reply: Result<Value, Fault>) -> Result<Value, Fault> {
-        match &reply {
-            Err(Fault::Refused(Refusal::NotReady, problem)) if !problem.starts_with("BUSY") => line.renew(problem),
-            Err(Fault::Refused(Refusal::ReadOnly, problem)) if self.has_heirs => line.renew(problem),
-            _ => {}
-        }
-        reply
+    /// Whether one server has all keys.
+    pub(crate) fn is_single(&self) -> bool {
+        !self.is_cluster
     }
 
-    /// Every primary, for what concerns all of them.
+    /// A slot of each primary, for what concerns all of them.
     pub(crate) fn primaries(&self) -> Vec<HashSlot> {
-        match &self.routing {
-            Routing::One(_) => vec![HashSlot(0)],
-            Routing::Cluster(cluster) => cluster.primaries(),
-        }
+        self.topology.one_slot_each()
+    }
+
+    fn bus(&self) -> Result<Arc<Pool>, Fault> {
+        self.topology.bus().ok_or(Fault::Away)
     }
 }
 
-fn is_unknown_script(fault: &Fault) -> bool {
-    matches!(fault, Fault::Refused(_, answer) if answer.starts_with("NOSCRIPT"))
-}
-
-fn by_digest(script: &Script, keys: &[&str], args: &[&[u8]]) -> Cmd {
-    call("EVALSHA", script.digest(), keys, args)
-}
-
-fn by_text(script: &Script, keys: &[&str], args: &[&[u8]]) -> Cmd {
-    call("EVAL", script.code, keys, args)
-}
-
-fn call(name: &str, script: &str, keys: &[&str], args: &[&[u8]]) -> Cmd {
-    let bytes = keys.iter().map(|key| key.len()).chain(args.iter().map(|arg| arg.len())).sum::<usize>();
-    let mut command = Cmd::with_capacity(3 + keys.len() + args.len(), name.len() + script.len() + bytes + 8);
-    command.arg(name).arg(script).arg(keys.len()).arg(keys).arg(args);
-    command
+impl Drop for Servers {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
 }
 
 impl std::fmt::Debug for Servers {
@@ -272,3 +234,57 @@ impl std::fmt::Debug for Servers {
         f.debug_struct("Servers").field("is_up", &self.is_up()).finish_non_exhaustive()
     }
 }
+
+fn plant(settings: &ServerSettings, target: &Target, tls: Option<Tls>) -> Plant {
+    let (pushes, _) = broadcast::channel(PUSHES);
+    let is_cluster = matches!(target.layout, Layout::Cluster(_));
+    let access = Access {
+        login: target.login.clone(),
+        database: target.database,
+        tls,
+        runtime: Handle::current(),
+        name: settings.client_name.clone(),
+        patience: PATIENCE.max(settings.op_timeout * 10),
+        service: if is_cluster { Service::ClusterNode } else { Service::Server },
+        pushes,
+        channels: Mutex::new(BTreeSet::new()),
+    };
+    let events =
+        Events { generation: watch::Sender::new(0), trouble: Arc::new(Notify::new()), outages: Outages::default() };
+    Plant {
+        access: Arc::new(access),
+        events,
+        deadlines: Arc::new(Deadlines::new(settings.op_timeout)),
+        pool_size: settings.pool_size,
+        bus_slot: if is_cluster { HashSlot::of(&settings.bus) } else { HashSlot::default() },
+    }
+}
+
+/// Sentinels have credentials of their own, and nothing is subscribed to there.
+fn sentinel_access(access: &Access, login: Login) -> Access {
+    Access {
+        login,
+        database: 0,
+        tls: access.tls.clone(),
+        runtime: access.runtime.clone(),
+        name: access.name.clone(),
+        patience: access.patience,
+        service: Service::Sentinel,
+        pushes: access.pushes.clone(),
+        channels: Mutex::new(BTreeSet::new()),
+    }
+}
+
+fn call(name: &str, script: &str, keys: &[&str], args: &[&[u8]]) -> Cmd {
+    let bytes = keys.iter().map(|key| key.len()).chain(args.iter().map(|arg| arg.len())).sum::<usize>();
+    let mut call = Cmd::with_capacity(3 + keys.len() + args.len(), name.len() + script.len() + bytes + 8);
+    call.arg(name).arg(script).arg(keys.len()).arg(keys).arg(args);
+    call
+}
+
+fn is_unknown_script(fault: &Fault) -> bool {
+    matches!(fault, Fault::Refused(_, answer) if answer.starts_with("NOSCRIPT"))
+}
+
+#[cfg(test)]
+mod tests;

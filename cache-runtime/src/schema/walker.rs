@@ -10,8 +10,8 @@ use serde::ser::{
 use crate::schema::{Hash, Kind, Sums, Walked};
 use crate::weight::Scale;
 
-/// How deep values may be nested. What is deeper is not stored: decoding it would need as much stack, at a time and in a
-/// thread that nobody chose.
+/// How deep values may be nested. What is deeper is not stored: decoding it would need as much stack, at a time and in
+/// a thread that nobody chose.
 const DEPTH: u8 = 128;
 
 pub(super) struct Walker(Sums);

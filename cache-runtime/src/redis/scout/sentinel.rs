@@ -1,0 +1,118 @@
+//! Sentinels watch one primary and its replicas. What most of them know of is believed, and the newest of it: one that
+//! is cut off may still name the old primary.
+
+use std::sync::Arc;
+
+use redis::{Pipeline, Value};
+use tokio::task::JoinSet;
+
+use crate::redis::deadlines::Deadlines;
+use crate::redis::link::Events;
+use crate::redis::pool::{Miss, Pool};
+use crate::redis::session::{Access, NoSession, Purpose};
+use crate::redis::target::Address;
+use crate::redis::topology::Primaries;
+
+/// Asks the sentinels of one service.
+pub(crate) struct SentinelScout {
+    sentinels: Vec<Arc<Pool>>,
+    service: Arc<str>,
+    access: Arc<Access>,
+    /// The newest configuration that any of them told.
+    epoch: u64,
+}
+
+/// What one sentinel says.
+#[derive(Debug, PartialEq, Eq)]
+struct Told {
+    epoch: u64,
+    primary: Address,
+}
+
+impl SentinelScout {
+    pub(crate) fn start(
+        sentinels: &[Address],
+        service: &str,
+        access: Arc<Access>,
+        events: &Events,
+        deadlines: &Arc<Deadlines>,
+    ) -> Self {
+        let link = |address: &Address| {
+            Arc::new(Pool::start(address.clone(), Purpose::Scout, 1, &access, events, Arc::clone(deadlines)))
+        };
+        let sentinels = sentinels.iter().map(link).collect();
+        Self { sentinels, service: service.into(), access, epoch: 0 }
+    }
+
+    pub(crate) fn first(&self) -> &Address {
+        self.sentinels[0].address()
+    }
+
+    pub(crate) async fn look(&mut self) -> Result<Primaries, NoSession> {
+        let mut asked = JoinSet::new();
+        for sentinel in &self.sentinels {
+            asked.spawn_on(ask(Arc::clone(sentinel), Arc::clone(&self.service)), &self.access.runtime);
+        }
+        let (mut told, mut refusal) = (Vec::new(), None);
+        while let Some(answer) = asked.join_next().await {
+            match answer {
+                Ok(Ok(answer)) => told.push(answer),
+                Ok(Err(no)) if !matches!(refusal, Some(NoSession::Refused(_))) => refusal = Some(no),
+                Ok(Err(_)) | Err(_) => {}
+            }
+            // The rest may be where the old primary was, and take their time.
+            if told.len() > self.sentinels.len() / 2 {
+                break;
+            }
+        }
+        match told.into_iter().max_by_key(|told| told.epoch) {
+            Some(told) => self.believe(told),
+            None => Err(refusal.unwrap_or_else(|| NoSession::Away("no sentinel answers".to_owned()))),
+        }
+    }
+
+    fn believe(&mut self, told: Told) -> Result<Primaries, NoSession> {
+        if told.epoch < self.epoch {
+            return Err(NoSession::Away("what the sentinels know is old".to_owned()));
+        }
+        self.epoch = told.epoch;
+        Ok(Primaries::one(told.primary))
+    }
+}
+
+async fn ask(sentinel: Arc<Pool>, service: Arc<str>) -> Result<Told, NoSession> {
+    sentinel.first_tries().await?;
+    let mut questions = Pipeline::with_capacity(2);
+    questions.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(&*service);
+    questions.cmd("SENTINEL").arg("MASTER").arg(&*service);
+    let replies = sentinel.pipeline(&questions).await.map_err(|fault| NoSession::Away(fault.to_string()))?;
+    told(replies).ok_or_else(|| NoSession::Away(format!("the sentinels know no service `{service}`")))
+}
+
+fn told(replies: Vec<Result<Value, Miss>>) -> Option<Told> {
+    let [Ok(place), Ok(state)] = <[Result<Value, Miss>; 2]>::try_from(replies).ok()? else { return None };
+    let [host, port] = redis::from_redis_value::<[String; 2]>(place).ok()?;
+    let primary = Address::tcp(&host, port.parse().ok()?);
+    let state = redis::from_redis_value::<std::collections::HashMap<String, String>>(state).ok()?;
+    Some(Told { epoch: state.get("config-epoch")?.parse().ok()?, primary })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn the_primary_and_its_epoch_are_read() {
+        let place = Value::Array(vec![text("h"), text("7")]);
+        let state = |epoch| Value::Map(vec![(text("name"), text("main")), (text("config-epoch"), text(epoch))]);
+        let expected = Told { epoch: 3, primary: Address::tcp("h", 7) };
+        assert_eq!(told(vec![Ok(place.clone()), Ok(state("3"))]), Some(expected));
+        assert_eq!(told(vec![Ok(Value::Nil), Ok(state("3"))]), None);
+        assert_eq!(told(vec![Ok(place.clone()), Ok(state("x"))]), None);
+        assert_eq!(told(vec![Ok(place)]), None);
+    }
+}

@@ -1,0 +1,130 @@
+//! Sentinels: they name the primary, and another one after a failover.
+
+use super::*;
+use crate::redis::real::{free_port, poll};
+
+/// One primary, two replicas, three sentinels.
+struct Watched {
+    servers: Vec<Real>,
+    sentinels: Vec<Real>,
+}
+
+impl Watched {
+    fn start(secret: Option<&str>) -> Self {
+        let primary = Real::start(&[]);
+        let port = primary.port.to_string();
+        let replica = || Real::start(&["--replicaof", "127.0.0.1", &port, "--repl-diskless-sync-delay", "0"]);
+        let servers = vec![primary, replica(), replica()];
+        let up = |real: &Real| real.cli(&["INFO", "replication"]).contains("master_link_status:up");
+        poll("the replicas are ready", || servers[1..].iter().all(up));
+        let sentinels = (0..3).map(|_| sentinel(&port, secret)).collect();
+        let watched = Self { servers, sentinels };
+        poll("the sentinels know each other", || {
+            watched.sentinels.iter().all(|sentinel| Self::knows_all(sentinel, secret))
+        });
+        watched
+    }
+
+    fn knows_all(sentinel: &Real, secret: Option<&str>) -> bool {
+        let state = sentinel.cli(&[&login(secret)[..], &["SENTINEL", "MASTER", "main"]].concat());
+        let words: Vec<&str> = state.lines().collect();
+        let is = |name: &str, value: &str| words.windows(2).any(|pair| pair == [name, value]);
+        is("num-slaves", "2") && is("num-other-sentinels", "2") && is("flags", "master")
+    }
+
+    fn url(&self, options: &str) -> String {
+        let places: Vec<String> =
+            self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port)).collect();
+        format!("redis-sentinel://{}/main{options}", places.join(","))
+    }
+
+    fn primary(&self) -> Option<usize> {
+        self.servers.iter().position(|server| server.cli(&["ROLE"]).starts_with("master"))
+    }
+}
+
+fn login(secret: Option<&str>) -> Vec<&str> {
+    secret.into_iter().flat_map(|secret| ["-a", secret, "--no-auth-warning"]).collect()
+}
+
+fn sentinel(primary: &str, secret: Option<&str>) -> Real {
+    let mut real = Real::absent();
+    real.port = free_port();
+    let mut config = format!(
+        "port {}\nsentinel monitor main 127.0.0.1 {primary} 2\nsentinel down-after-milliseconds main 500\n\
+         sentinel failover-timeout main 3000\n",
+        real.port
+    );
+    if let Some(secret) = secret {
+        config.push_str(&["requirepass ", secret, "\nsentinel sentinel-pass ", secret, "\n"].concat());
+    }
+    std::fs::write(real.path("sentinel.conf"), config).expect("a file");
+    real.restart();
+    real
+}
+
+#[tokio::test]
+async fn the_primary_that_they_name_is_used_until_it_dies_and_then_the_next() {
+    let mut watched = Watched::start(None);
+    let servers = open(&watched.url("")).await;
+    servers.subscribe("shop:wake:1").await.expect("a server");
+    let (identity, generation) = (servers.identity().await.expect("a server"), *servers.generation().borrow());
+    assert_eq!(servers.run(&["SET", "a", "1"]).await, Ok(Value::Okay));
+    // The first of the sentinels dies with it.
+    watched.sentinels[0].kill();
+    watched.servers[0].kill();
+    until("it is noticed", async || servers.run(&["GET", "a"]).await, |reply| *reply == Err(Fault::Away)).await;
+    until("the next one is used", async || servers.run(&["SET", "a", "2"]).await, Result::is_ok).await;
+    servers.until_up().await;
+    let next = watched.primary().expect("there is one");
+    assert_eq!(watched.servers[next].cli(&["GET", "a"]).trim(), "2");
+    assert_ne!(servers.identity().await.expect("a server"), identity);
+    assert!(*servers.generation().borrow() > generation);
+    assert_eq!(watched.servers[next].cli(&["PUBSUB", "NUMSUB", "shop:wake:1"]), "shop:wake:1\n1\n");
+    // The old one comes back as a replica, and is not used.
+    watched.servers[0].restart();
+    poll("it is a replica", || watched.servers[0].cli(&["ROLE"]).starts_with("slave"));
+    assert!(watched.servers[0].clients("pool").is_empty() && servers.run(&["SET", "a", "3"]).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_failover_by_hand_is_followed() {
+    let watched = Watched::start(None);
+    let servers = open(&watched.url("")).await;
+    assert_eq!(watched.sentinels[1].cli(&["SENTINEL", "FAILOVER", "main"]).trim(), "OK");
+    let moved = async || servers.topology.pool(HashSlot::default()).map(|pool| pool.address().to_string());
+    let old = format!("127.0.0.1:{}", watched.servers[0].port);
+    until("the next one is named", moved, |place| place.as_ref() != Some(&old)).await;
+    until("the next one is used", async || servers.run(&["SET", "a", "2"]).await, Result::is_ok).await;
+    servers.until_up().await;
+}
+
+#[tokio::test]
+async fn credentials_of_sentinels_are_their_own() {
+    let watched = Watched::start(Some("s3"));
+    let servers = open(&watched.url("?sentinel_password=s3")).await;
+    assert_eq!(servers.run(&["SET", "a", "1"]).await, Ok(Value::Okay));
+    for options in ["", "?sentinel_password=wrong"] {
+        let problem = refused(&watched.url(options)).await;
+        assert!(problem.contains("NOAUTH") || problem.contains("WRONGPASS"), "{problem}");
+    }
+    let problem =
+        refused(&watched.url("?sentinel_password=s3").replace("redis-sentinel://", "redis-sentinel://u:p@")).await;
+    assert!(problem.contains("WRONGPASS"), "{problem}");
+}
+
+#[tokio::test]
+async fn sentinels_that_are_away_or_know_no_such_service_are_waited_for() {
+    let mut watched = Watched::start(None);
+    let unknown = watched.url("").replace("/main", "/other");
+    let required = Servers::open(ServerSettings { require: true, ..settings(&unknown) }).await;
+    let problem = required.expect_err("it is refused").to_string();
+    assert!(problem.contains("no service `other`"), "{problem}");
+    for sentinel in &mut watched.sentinels {
+        sentinel.kill();
+    }
+    let servers = Servers::open(settings(&watched.url(""))).await.expect("it starts blind");
+    assert_eq!(servers.run(&["GET", "a"]).await, Err(Fault::Away));
+    watched.sentinels[2].restart();
+    servers.until_up().await;
+}
