@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::fault::Fault;
 use crate::function::Function;
 use crate::metric::Metric;
 use crate::node::{Address, Node};
@@ -136,7 +137,7 @@ async fn send(node: &Node, mut announcement: Announcement) -> Option<Token> {
     let second = node.second.as_ref()?;
     let mut invalidation = announcement.invalidation(&second.id);
     for _ in 0..MOST_PLANS {
-        match second.store.invalidate(&invalidation, announcement.plan.version.as_deref()).await {
+        match tell(node, second, &invalidation, announcement.plan.version.as_deref()).await {
             Ok(Invalidated::At(position)) => {
                 // What was read from the second tier since, before it took effect there.
                 if node.rules.holds(Rule::SecondBump) {
@@ -153,19 +154,34 @@ async fn send(node: &Node, mut announcement: Announcement) -> Option<Token> {
                     fence(node, &announcement.plan);
                     invalidation = announcement.invalidation(&second.id);
                 }
-                Err(fault) => return queue(node, second, announcement, invalidation, &fault.to_string()),
+                Err(fault) => return queue(node, second, &announcement, invalidation, &fault.to_string()),
             },
-            Err(fault) => return queue(node, second, announcement, invalidation, &fault.to_string()),
+            Err(fault) => return queue(node, second, &announcement, invalidation, &fault.to_string()),
         }
     }
-    queue(node, second, announcement, invalidation, "the routes change all the time")
+    queue(node, second, &announcement, invalidation, "the routes change all the time")
+}
+
+/// Unlinks first, tells second; without that rule, the other way round.
+async fn tell(
+    node: &Node,
+    second: &Second,
+    invalidation: &Invalidation,
+    routes: Option<&str>,
+) -> Result<Invalidated, Fault> {
+    if node.rules.holds(Rule::UnlinkFirst) {
+        return second.store.invalidate(invalidation, routes).await;
+    }
+    let message = Invalidation { fields: invalidation.fields.clone(), ..Invalidation::default() };
+    let told = second.store.invalidate(&message, routes).await?;
+    second.store.unlink(invalidation.unlink.clone()).await.map(|()| told)
 }
 
 /// It is kept until the server is back; until then its keys are not read there by this process.
 fn queue(
     node: &Node,
     second: &Second,
-    announcement: Announcement,
+    announcement: &Announcement,
     mut invalidation: Invalidation,
     problem: &str,
 ) -> Option<Token> {

@@ -84,8 +84,12 @@ impl std::error::Error for Error {
         match self {
             Self::Name(mistake) => Some(mistake),
             Self::Event(error) => Some(error),
-            Self::Setting { .. } | Self::Overlap(_) | Self::EventName { .. } | Self::Installed => None,
-            Self::Redis { .. } | Self::NotEverywhere { .. } => None,
+            Self::Setting { .. }
+            | Self::Overlap(_)
+            | Self::EventName { .. }
+            | Self::Installed
+            | Self::Redis { .. }
+            | Self::NotEverywhere { .. } => None,
         }
     }
 }

@@ -20,9 +20,7 @@ use crate::read::{Leading, Missed, Tenure};
 use crate::rules::Rule;
 use crate::second::Second;
 use crate::shape::Kept;
-#[cfg(feature = "mutants")]
-use crate::store::Invalidation;
-use crate::store::{Ending, Stamp};
+use crate::store::{Ending, Invalidation, Stamp};
 use crate::stored::Sealing;
 
 /// A load that this call leads: the duty, and what must be known when it ends.
@@ -102,7 +100,7 @@ impl Loading {
         let verdict = match claim {
             Tenure::Leased(lease, allowance) => {
                 let fill = Fill { node, address, coder, value: &value, life: lives.stored, took };
-                fill.into_second(lease, allowance).await
+                fill.under_lease(lease, allowance).await
             }
             Tenure::Refresh(refresh) => {
                 let fill = Fill { node, address, coder, value: &value, life: lives.stored, took };
@@ -159,12 +157,11 @@ struct Fill<'a> {
 
 impl Fill<'_> {
     /// Ends the lease, with the value where it may be stored. Tells whether no invalidation overtook the load.
-    async fn into_second(&self, lease: Lease, mut allowance: Allowance) -> bool {
+    async fn under_lease(&self, lease: Lease, mut allowance: Allowance) -> bool {
         let Some(second) = &self.node.second else { return false };
         let place = self.node.place(self.address);
         let lease = self.snapshot(second, &place, lease).await;
         let slot = self.slot(second, &place, lease.snapshot());
-        #[cfg(feature = "mutants")]
         if !self.node.rules.holds(Rule::FillToken)
             && let Some((bytes, life)) = slot
         {
@@ -198,7 +195,6 @@ impl Fill<'_> {
         let place = self.node.place(self.address);
         // Not to be stored any more: the stale one ends by itself.
         let Some((bytes, life)) = self.slot(second, &place, &refresh.snapshot) else { return false };
-        #[cfg(feature = "mutants")]
         if !self.node.rules.holds(Rule::FillToken) {
             let put = Some((place.entry.clone(), bytes, life));
             let invalidation = Invalidation { put, ..Invalidation::default() };

@@ -123,9 +123,9 @@ impl<S: Shape> Miss<S> {
     {
         let Self { missed, veto } = self;
         match missed.way(S::CODER).await {
-            Way::Lead(leading) => {
+            Way::Lead(duty) => {
                 missed.note(Answered::Loaded, None);
-                let mut loading = Loading::begin(missed, leading, S::CODER);
+                let mut loading = Loading::begin(missed, duty, S::CODER);
                 let output = loading.scope(body()).await;
                 loading.settle(judge::<S>(&output, veto)).await;
                 output
@@ -138,13 +138,13 @@ impl<S: Shape> Miss<S> {
     }
 
     /// Refreshes in the background.
-    fn refresh<F>(missed: Box<Missed>, leading: Leading, veto: Option<fn(&S::Kept) -> bool>, body: F)
+    fn refresh<F>(missed: Box<Missed>, duty: Leading, veto: Option<fn(&S::Kept) -> bool>, body: F)
     where
         F: Future<Output = S::Output> + Send + 'static,
         S::Output: Send + 'static,
     {
         let timeout = missed.node.time.sleep(missed.load_timeout());
-        let mut loading = Loading::begin(missed, leading, S::CODER);
+        let mut loading = Loading::begin(missed, duty, S::CODER);
         let body = loading.scope(body);
         let load = async move {
             let output = body.await;
@@ -161,10 +161,10 @@ impl<S: Shape> Miss<S> {
     {
         let Self { missed, veto } = self;
         match missed.way(S::CODER).await {
-            Way::Lead(leading) => {
+            Way::Lead(duty) => {
                 missed.note(Answered::Loaded, None);
                 let timeout = missed.node.time.sleep(missed.load_timeout());
-                let mut loading = Loading::begin(missed, leading, S::CODER);
+                let mut loading = Loading::begin(missed, duty, S::CODER);
                 let body = loading.scope(body());
                 let (put, mut output) = oneshot::channel();
                 let detachable = async move {
@@ -180,10 +180,10 @@ impl<S: Shape> Miss<S> {
                     Err(_) => std::future::pending().await,
                 }
             }
-            Way::Stale(kept, age, Some(leading)) => match S::take(kept) {
+            Way::Stale(kept, age, Some(duty)) => match S::take(kept) {
                 Some(value) => {
                     missed.note(Answered::Stale, age);
-                    Self::refresh(missed, leading, veto, body());
+                    Self::refresh(missed, duty, veto, body());
                     shape.wrap(value)
                 }
                 None => Box::pin(body()).await,

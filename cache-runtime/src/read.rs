@@ -151,7 +151,6 @@ pub(crate) fn watch_hit(using: Using<'_>, function: &'static Function, parts: &d
 
 /// A call that has to join a load or begin one.
 #[cold]
-#[expect(clippy::unnecessary_box_returns, reason = "the caller's future stays small")]
 pub(crate) fn miss(using: Using<'_>, function: &'static Function, parts: &dyn Parts) -> Box<Missed> {
     let context = Context::if_any();
     let node = using.node(context.as_ref());
@@ -246,24 +245,10 @@ impl Missed {
             Claim::Stale(stored, refresh) => {
                 // Past its end there too: whoever comes next serves it from there while the refresh runs.
                 self.keep_hit(&lead, &stored);
-                self.serve_stale(lead, stored, refresh)
+                serve_stale(lead, stored, refresh)
             }
             Claim::Lease(lease) => Way::Lead(Leading { lead, claim: Tenure::Leased(lease, allowance) }),
             Claim::Without => self.lead_without(second, lead).await,
-        }
-    }
-
-    fn serve_stale(&self, lead: Lead<Key, Kept>, stored: Stored, refresh: Option<Refresh>) -> Way {
-        let Stored { kept, age, .. } = stored;
-        match refresh {
-            Some(refresh) => {
-                let leading = Leading { lead, claim: Tenure::Refresh(refresh) };
-                Way::Stale(kept, age, Some(leading))
-            }
-            None => {
-                lead.hit(Arc::clone(&kept));
-                Way::Stale(kept, age, None)
-            }
         }
     }
 
@@ -352,6 +337,16 @@ impl Missed {
             }
         }
     }
+}
+
+/// A value past its lifetime, and the duty to refresh it where that is this process's.
+fn serve_stale(lead: Lead<Key, Kept>, stored: Stored, refresh: Option<Refresh>) -> Way {
+    let Stored { kept, age, .. } = stored;
+    if let Some(refresh) = refresh {
+        return Way::Stale(kept, age, Some(Leading { lead, claim: Tenure::Refresh(refresh) }));
+    }
+    lead.hit(Arc::clone(&kept));
+    Way::Stale(kept, age, None)
 }
 
 /// How waiting for a flight ended.

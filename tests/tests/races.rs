@@ -317,7 +317,7 @@ async fn read_between_the_publishers_fence_and_its_unlink(rules: &[Rule]) -> u64
     assert_eq!(b.scope(single(1, &source)).await, 0);
     source.commit();
     let event = Changed { id: 1 };
-    let mut publish = pin!(std::future::IntoFuture::into_future(a.publish(&event)));
+    let mut publish = pin!(a.publish(&event).into_future());
     let mut read = Box::pin(a.scope(explain(single(1, &source))));
     // Its own fence is up, nothing is sent: the task that sends has not run.
     assert!(futures::poll!(publish.as_mut()).is_pending());
@@ -415,6 +415,34 @@ async fn one_refresh_for_all_processes() {
     for cache in &caches {
         eventually(Duration::from_secs(5), async || cache.scope(refreshed(1, Arc::clone(&source))).await == 1).await;
     }
+}
+
+// The order of publishing: unlinked before anybody hears of it.
+
+async fn heard_before_it_was_unlinked(rules: &[Rule]) -> u64 {
+    let (remote, source) = (Remote::start(), Gate::new());
+    let (a, b) = (process(&remote.distant(), rules).await, process(&remote.url(), &[]).await);
+    assert_eq!(b.scope(single(1, &source)).await, 0);
+    source.commit();
+    // What the publisher sends is done, but it does not hear of it yet, and so does not go on.
+    remote.proxy.named("test:pool").replies(Fault::Hold);
+    let from = a.clone();
+    let sending = tokio::spawn(async move { publish(&from, 1).await });
+    eventually(Duration::from_secs(5), async || b.health().messages() > 0).await;
+    b.scope(single(1, &source)).await;
+    remote.proxy.heal();
+    sending.await.expect("no panic");
+    b.scope(single(1, &source)).await
+}
+
+#[tokio::test]
+async fn a_reader_that_hears_of_an_event_finds_the_old_value_gone() {
+    assert_eq!(heard_before_it_was_unlinked(&[]).await, 1);
+}
+
+#[tokio::test]
+async fn told_before_it_is_unlinked_it_reads_the_old_value_again_and_keeps_it() {
+    assert_eq!(heard_before_it_was_unlinked(&[Rule::UnlinkFirst]).await, 0);
 }
 
 // 10

@@ -1,13 +1,15 @@
 //! One function, several processes, one server: what the second tier adds.
 
+#![expect(unused_variables, reason = "keys are what tells these calls apart")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use cache_runtime::{Bypass, Delivery, Event, Lookup, Outcome, Token, cached, explain};
-use cache_tests::on_redis::{entries, process, sees};
-use cache_tests::redis_server::RedisServer;
 use cache_tests::Gate;
 use cache_tests::eventually::eventually;
+use cache_tests::on_redis::{entries, process, sees};
+use cache_tests::redis_server::RedisServer;
 use serde::{Deserialize, Serialize};
 
 #[derive(Event, Serialize, Deserialize)]

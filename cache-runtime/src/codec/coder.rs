@@ -1,7 +1,7 @@
 //! A type's way into bytes and back, without the type: what is generic here is compiled again for every annotated
-//! function. So a type's `Serialize` is compiled once, erased, for all codecs and walks, and its `Deserialize` once, from
-//! a [`Reader`] that stands for all codecs: erased, it took several times as long to compile and five times as long to
-//! run.
+//! function. So a type's `Serialize` is compiled once, erased, for all codecs and walks, and its `Deserialize` once,
+//! from a [`Reader`] that stands for all codecs: erased, it took several times as long to compile and five times as
+//! long to run.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

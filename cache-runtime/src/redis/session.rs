@@ -31,7 +31,6 @@ const QUEUE: usize = 1_024;
 /// What came over a channel.
 #[derive(Clone, Debug)]
 pub(crate) struct Push {
-    pub(crate) channel: String,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -229,10 +228,9 @@ fn hear(pushes: &broadcast::Sender<Push>, info: PushInfo) {
     if info.kind != PushKind::Message {
         return;
     }
-    if let Ok([Value::BulkString(channel), Value::BulkString(payload)]) = <[Value; 2]>::try_from(info.data) {
-        let channel = String::from_utf8_lossy(&channel).into_owned();
+    if let Ok([Value::BulkString(_channel), Value::BulkString(payload)]) = <[Value; 2]>::try_from(info.data) {
         // Nobody listens: nobody is missed.
-        _ = pushes.send(Push { channel, payload });
+        _ = pushes.send(Push { payload });
     }
 }
 

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     fn push(entry: &str) -> Push {
-        Push { channel: "shop:wake:1".to_owned(), payload: entry.as_bytes().to_vec() }
+        Push { payload: entry.as_bytes().to_vec() }
     }
 
     fn is_over(wake: &mut Wake) -> bool {

@@ -179,17 +179,17 @@ impl Store {
         Ok(Ended { held: reply::yes(&held?)?, stamps: found.collect::<Result<_, _>>()? })
     }
 
-    /// Puts a value in the place of one that begins with `head`, if that still stands there, and reads the stamps after it.
+    /// Puts a value in the place of one with this `beginning`, if that still stands there, and reads the stamps after it.
     pub(crate) async fn supersede(
         &self,
         entry: &str,
-        head: &[u8],
+        beginning: &[u8],
         value: &[u8],
         life: Duration,
         stamps: &[String],
     ) -> Result<Ended, Fault> {
         let life = millis(life).to_string();
-        let held = reply::yes(&self.script(&scripts::REPLACE, entry, &[head, value, life.as_bytes()]).await?)?;
+        let held = reply::yes(&self.script(&scripts::REPLACE, entry, &[beginning, value, life.as_bytes()]).await?)?;
         let names: Vec<_> = stamps.iter().map(|stamp| (self.slot(stamp), stamp.clone())).collect();
         let found = read::apart(&self.servers, &names).await.into_iter();
         let stamps = found.map(|found| found.map(|stamp| reply::stamp(&stamp))).collect::<Result<_, _>>()?;

@@ -113,7 +113,7 @@ async fn the_bus_breaks_and_comes_back_alone() {
     let mut pushes = servers.pushes();
     real.cli(&["PUBLISH", "shop:wake:1", "an entry"]);
     let push = pushes.recv().await.expect("it is pushed");
-    assert_eq!((push.channel.as_str(), push.payload.as_slice()), ("shop:wake:1", &b"an entry"[..]));
+    assert_eq!(push.payload.as_slice(), b"an entry");
 }
 
 #[tokio::test]
