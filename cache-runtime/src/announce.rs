@@ -218,8 +218,10 @@ async fn waiting(second: &Second, receipt: &Receipt) -> usize {
     let Some(token) = receipt.token() else { return 1 };
     match second.store.nodes().await {
         Ok(nodes) => {
-            let others = nodes.iter().filter(|node| node.id != second.id && node.remaining.is_some());
-            others.filter(|node| node.applied < token.position()).count()
+            let others = nodes.seen.iter().filter(|node| node.id != second.id && node.remaining.is_some());
+            let behind = others.filter(|node| node.applied < token.position()).count();
+            // The server may have lost who reads the bus: until their right is over, there may be others.
+            if nodes.kept_for <= second.settings.max_staleness { behind.max(1) } else { behind }
         }
         Err(_) => 1,
     }

@@ -129,12 +129,12 @@ impl Claiming<'_> {
         let mut tries = 0;
         while tries < MOST_TRIES {
             if !self.second.may_read(&self.missed.address, self.missed.node.rules) {
-                return Ok(Claim::Without);
+                return Err(Fault::Away);
             }
             match self.look().await? {
                 Look::Found(claim) => return Ok(claim),
                 Look::Take(over) => {
-                    if let Some(lease) = self.take(over).await? {
+                    if let Some(lease) = self.take_over(over).await? {
                         return Ok(Claim::Lease(lease));
                     }
                     tries += 1;
@@ -191,17 +191,29 @@ impl Claiming<'_> {
         Ok(snapshot.map(|snapshot| Refresh { head, snapshot }))
     }
 
-    async fn take(&mut self, over: Over) -> Result<Option<Lease>, Fault> {
+    /// What is of another type than a value shows to no read, only to who wants to write there.
+    async fn take_over(&mut self, over: Over) -> Result<Option<Lease>, Fault> {
+        match self.take(over).await? {
+            Err(Slot::Garbage(head)) => {
+                self.count(Metric::Damaged);
+                Ok(self.take(Over::Head(head)).await?.ok())
+            }
+            taken => Ok(taken.ok()),
+        }
+    }
+
+    /// The lease, or what stands there instead.
+    async fn take(&mut self, over: Over) -> Result<Result<Lease, Slot>, Fault> {
         let (whole, token) = (self.second.settings.op_timeout, Token::fresh());
         // Its duty begins before the command is sent: a lease that was taken by a call that left is given back.
         let lease = self.second.keeper.hold(&self.place.entry, token, self.missed.load_timeout());
         let stamp_life = self.missed.address.function.stamp_life();
         let take = self.second.store.lease(&self.place.entry, over, &self.place.stamps, stamp_life, token);
         match self.allowance.spend(whole, take).await? {
-            Leased::Taken(snapshot) => Ok(Some(lease.taken(snapshot))),
-            Leased::Held(_) => {
+            Leased::Taken(snapshot) => Ok(Ok(lease.taken(snapshot))),
+            Leased::Held(slot) => {
                 lease.forget();
-                Ok(None)
+                Ok(Err(slot))
             }
         }
     }

@@ -8,14 +8,16 @@
 //! A second, coarse array of 1,024 epochs stays in the processor's first cache: copies that threads keep near are
 //! checked against it, and there a shared slot costs a look into the tier, no load.
 
+use std::sync::atomic::{AtomicU64 as StdAtomicU64, Ordering as StdOrdering};
+
 use crate::sync::{AtomicU64, Ordering};
 
 /// The arrays of epochs of one cache.
 pub(crate) struct Epochs {
     fine: Box<[AtomicU64]>,
     coarse: Box<[AtomicU64]>,
-    /// Part of every fence: dropping everything scans nothing either.
-    all: AtomicU64,
+    /// Part of every fence: dropping everything scans nothing either. No step of its own to those who explore schedules.
+    all: StdAtomicU64,
 }
 
 /// The place of a key's or a group's epoch; at most [`SLOT_BITS`] wide.
@@ -32,7 +34,7 @@ impl Epochs {
     pub(crate) fn new(count: usize) -> Self {
         let count = count.clamp(1, 1 << SLOT_BITS).next_power_of_two();
         let array = |count| (0..count).map(|_| AtomicU64::new(0)).collect();
-        Self { fine: array(count), coarse: array(count.min(COARSE)), all: AtomicU64::new(0) }
+        Self { fine: array(count), coarse: array(count.min(COARSE)), all: StdAtomicU64::new(0) }
     }
 
     /// The slot of a hash.
@@ -63,19 +65,19 @@ impl Epochs {
 
     /// Fences off every load and entry that began before.
     pub(crate) fn bump_all(&self) {
-        self.all.fetch_add(1, Ordering::SeqCst);
+        self.all.fetch_add(1, StdOrdering::SeqCst);
     }
 
     #[inline(always)]
     fn sum(&self, epochs: &[AtomicU64], key: Slot, groups: &[Slot]) -> u64 {
-        let own = self.all.load(Ordering::SeqCst).wrapping_add(epoch(epochs, key));
+        let own = self.all.load(StdOrdering::SeqCst).wrapping_add(epoch(epochs, key));
         groups.iter().fold(own, |sum, group| sum.wrapping_add(epoch(epochs, *group)))
     }
 
     /// Bumps the key's own slot and returns the fence under which a value that was put by this very call may stand:
     /// the other epochs as they were *before*, so that whatever else is invalidated meanwhile invalidates it too.
     pub(crate) fn bump_for_put(&self, key: Slot, groups: &[Slot]) -> u64 {
-        let all = self.all.load(Ordering::SeqCst);
+        let all = self.all.load(StdOrdering::SeqCst);
         let others = groups.iter().fold(all, |sum: u64, group| sum.wrapping_add(epoch(&self.fine, *group)));
         self.bump(key).wrapping_add(others)
     }

@@ -5,7 +5,7 @@
 //!
 //! * **F1 seal**: a [sealed](Lead::seal) flight takes no more joiners.
 //! * **F2 no shared hits**: joiners that came after the last read of the second tier was [sent](Lead::reading) do not get
-//!   [its hit](Lead::hit); they read again.
+//!   [its hit](Lead::hit); they read again, and the hit of that read is for [all of them](Follow::came_before).
 //! * **F3 verdict**: [`Lead::finish`] gives joiners the value only with an accepted fill.
 //! * **F4 detach**: a caller joins only a flight whose fence is still the current one; else it starts its own, and the
 //!   older flight has lost the key.
@@ -20,6 +20,8 @@ use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
 use std::pin::Pin;
+// The count of reads is no step of its own to those who explore schedules: it would double their number.
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -35,6 +37,8 @@ pub(crate) struct Flights<K, V> {
     shards: Box<[Shard<K, V>]>,
     hasher: RandomState,
     rules: Rules,
+    /// How many reads of the second tier were sent, by all flights.
+    reads: AtomicU64,
 }
 
 /// One load, and who waits for it.
@@ -50,8 +54,8 @@ struct Flight<V> {
 
 struct State<V> {
     phase: Phase,
-    /// How many reads of the second tier were sent.
-    reads: u32,
+    /// The number of the last read of the second tier that it sent, counted over all flights; 0 before the first.
+    last_read: u64,
     /// From when on nobody may join a load that no lease protects.
     closes: Option<Duration>,
     outcome: Option<Outcome<V>>,
@@ -94,7 +98,7 @@ pub(crate) enum Turn<K: Hash + Eq + Clone, V: Clone> {
 impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
     pub(crate) fn new(rules: Rules) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
-        Self { shards, hasher: RandomState::new(), rules }
+        Self { shards, hasher: RandomState::new(), rules, reads: AtomicU64::new(0) }
     }
 
     /// Joins the flight of this key, or starts one. `fence` is the current one of the key, read by this caller;
@@ -129,11 +133,11 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
         if sealed || closed || state.outcome.is_some() {
             return None;
         }
-        let reads = if self.rules.holds(Rule::NoSharedHits) { Some(state.reads) } else { None };
+        let came = if self.rules.holds(Rule::NoSharedHits) { self.reads.load(Ordering::SeqCst) } else { 0 };
         state.wakers.push(None);
         let place = state.wakers.len() - 1;
         drop(state);
-        Some(Follow { flight: Arc::clone(flight), place, reads })
+        Some(Follow { flight: Arc::clone(flight), place, came })
     }
 
     /// Takes the key from a flight whose leader is hung: its result will be refused, and the next to join leads.
@@ -169,7 +173,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
 
 impl<V: Clone> Flight<V> {
     fn new(fence: u64, failures: u32, begun: Duration) -> Self {
-        let state = State { phase: Phase::Open, reads: 0, closes: None, outcome: None, wakers: Vec::new() };
+        let state = State { phase: Phase::Open, last_read: 0, closes: None, outcome: None, wakers: Vec::new() };
         Self { fence, failures, begun, state: Mutex::new(state) }
     }
 
@@ -202,7 +206,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Lead<K, V> {
     pub(crate) fn reading(&self) {
         let mut state = lock(&self.flight.state);
         state.phase = Phase::Reading;
-        state.reads += 1;
+        state.last_read = self.flights.reads.fetch_add(1, Ordering::SeqCst) + 1;
     }
 
     /// The load begins: whoever comes now may have its value.
@@ -287,8 +291,8 @@ impl<K: Hash + Eq + Clone, V: Clone> fmt::Debug for Lead<K, V> {
 pub(crate) struct Follow<V> {
     flight: Arc<Flight<V>>,
     place: usize,
-    /// How many reads were sent before it came; nothing where that does not matter.
-    reads: Option<u32>,
+    /// How many reads were sent, by all flights, before it came.
+    came: u64,
 }
 
 impl<V: Clone> Follow<V> {
@@ -300,6 +304,16 @@ impl<V: Clone> Follow<V> {
     /// How many loads failed one after another before the one that is waited for.
     pub(crate) fn failures(&self) -> u32 {
         self.flight.failures
+    }
+
+    /// How many reads were sent before this caller came.
+    pub(crate) fn came(&self) -> u64 {
+        self.came
+    }
+
+    /// This caller came earlier than it joined: it has waited for another flight.
+    pub(crate) fn came_before(&mut self, reads: u64) {
+        self.came = self.came.min(reads);
     }
 
     /// When the flight began.
@@ -315,7 +329,7 @@ impl<V: Clone> Future for Follow<V> {
         let mut state = lock(&self.flight.state);
         match (&state.outcome, state.phase) {
             // A value that came without a load is a hit: it was read before the late ones came.
-            (Some(Outcome::Value(_)), Phase::Reading) if self.reads == Some(state.reads) => Poll::Ready(Outcome::Lost),
+            (Some(Outcome::Value(_)), Phase::Reading) if self.came >= state.last_read => Poll::Ready(Outcome::Lost),
             (Some(outcome), _) => Poll::Ready(outcome.clone()),
             (None, _) => {
                 state.wakers[self.place] = Some(context.waker().clone());

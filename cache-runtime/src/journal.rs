@@ -66,7 +66,7 @@ impl Journal {
     pub(crate) fn add(&self, plan: &Plan, invalidation: Invalidation) {
         let item = Item::of(plan, invalidation);
         self.with(|state| {
-            if state.queue.add(item).is_widened() {
+            if state.queue.add(item).is_first_widened() {
                 tracing::warn!(
                     "the journal is full: what is invalidated now is widened to whole functions, and other processes' subscribers miss the events"
                 );

@@ -4,7 +4,7 @@
 //! timer. A process that dies renews nothing, and is replaced within one lease time; one that was stopped finds its
 //! token gone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,9 @@ use crate::fault::Fault;
 use crate::redis::Store;
 use crate::store::{Ended, Ending, Stamp, Token};
 use crate::timer;
+
+/// Leases that could not be given back, and are not forgotten.
+const MOST_LATE: usize = 4_096;
 
 /// How long a failed load keeps other processes from waiting for the next try.
 pub(crate) const COOL_DOWN: Duration = Duration::from_millis(200);
@@ -91,18 +94,33 @@ impl Keeper {
 
 async fn keep(store: Weak<Store>, held: Weak<Held>, mut given: UnboundedReceiver<Given>, lease: Duration) {
     let mut tick = Box::pin(timer::sleep(lease / 6));
+    let mut late = VecDeque::new();
     loop {
         tokio::select! {
             next = given.recv() => {
                 let (Some(next), Some(store)) = (next, store.upgrade()) else { return };
-                give_back(&store, &next).await;
+                if give_back(&store, &next).await.is_err() {
+                    late.push_back(next);
+                    late.truncate(MOST_LATE);
+                }
             }
             () = &mut tick => {
                 let (Some(held), Some(store)) = (held.upgrade(), store.upgrade()) else { return };
                 renew(&store, &held.due(lease / 3)).await;
+                give_back_late(&store, &mut late).await;
                 tick = Box::pin(timer::sleep(lease / 6));
             }
         }
+    }
+}
+
+/// What a connection that broke has left behind: whoever waits for it waits for nobody.
+async fn give_back_late(store: &Store, late: &mut VecDeque<Given>) {
+    while let Some(given) = late.front() {
+        if give_back(store, given).await.is_err() {
+            return;
+        }
+        late.pop_front();
     }
 }
 
@@ -116,11 +134,10 @@ async fn renew(store: &Store, due: &[(String, Token)]) {
     }
 }
 
-async fn give_back(store: &Store, given: &Given) {
+async fn give_back(store: &Store, given: &Given) -> Result<(), Fault> {
     let ending = if given.cool_down { Ending::CoolDown(COOL_DOWN) } else { Ending::Release };
-    if let Err(fault) = store.end(&given.entry, given.token, ending, &[]).await {
-        tracing::debug!(%fault, entry = given.entry, "a lease is left to expire");
-    }
+    let ended = store.end(&given.entry, given.token, ending, &[]).await;
+    ended.map(drop).inspect_err(|fault| tracing::debug!(%fault, entry = given.entry, "a lease was not given back"))
 }
 
 /// The right to fill one entry. Dropping it gives it back.

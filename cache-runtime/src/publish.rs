@@ -45,6 +45,10 @@ impl<'a, E: Event> Publish<'a, E> {
     /// Waits until every process that could still serve an old value has applied the event, or has lost the right to
     /// serve, at most `timeout`; then it is [`Error::NotEverywhere`].
     ///
+    /// A server that has just begun to write down who reads the bus, since it was started or flushed, does not know all who
+    /// may still serve: then it takes until their right is over, one `max_staleness`. All processes of an application are
+    /// to have the same.
+    ///
     /// An embedded cache is the only process there is, and has applied the event when it is published.
     pub fn everywhere(self, timeout: Duration) -> Self {
         Self { everywhere: Some(timeout), ..self }

@@ -167,13 +167,13 @@ impl Missed {
     }
 
     async fn find_way(&self, coder: &'static Coder) -> Way {
-        let (mut lost, mut failures) = (0, 0);
+        let (mut lost, mut failures, mut came) = (0, 0, u64::MAX);
         loop {
             let stale = if self.strict { None } else { self.stale() };
             // Read before the flight is joined: whatever is invalidated from here on makes a difference.
             let fence = self.node.fence(&self.address);
             let now = self.node.time.now().since_origin();
-            let follow = match self.node.flights.join(&self.address.key, fence, failures, now, self.strict) {
+            let mut follow = match self.node.flights.join(&self.address.key, fence, failures, now, self.strict) {
                 Turn::Lead(lead) => return self.lead(lead, stale, coder).await,
                 Turn::Follow(follow) => follow,
             };
@@ -182,6 +182,9 @@ impl Missed {
                 return Way::Stale(kept, Some(age), None);
             }
             let failed_before = follow.failures();
+            // Of those who come while a read is under way, the next one serves all: not one after the other.
+            came = came.min(follow.came());
+            follow.came_before(came);
             match self.follow(follow).await {
                 Followed::Told(FlightOutcome::Value(kept)) => return Way::Value(kept),
                 Followed::Told(FlightOutcome::Failed(Some(error))) => return Way::Error(error),

@@ -44,13 +44,13 @@ impl FunctionStats {
         self.counts[metric as usize]
     }
 
-    /// Calls that were answered from a tier.
+    /// Calls that were answered from a tier, whichever it was.
     #[must_use]
     pub fn hits(&self) -> u64 {
-        self.count(Metric::HitL1)
+        self.count(Metric::HitL1) + self.count(Metric::HitL2) + self.count(Metric::Stale)
     }
 
-    /// Calls that found nothing they could be given at once.
+    /// Calls that found nothing in the in-process tier that they could be given at once.
     #[must_use]
     pub fn misses(&self) -> u64 {
         self.count(Metric::Miss)
@@ -72,7 +72,7 @@ impl FunctionStats {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a share needs no 53 bits")]
     pub fn hit_rate(&self) -> f64 {
-        match self.hits() + self.misses() {
+        match self.count(Metric::HitL1) + self.misses() {
             0 => 0.0,
             calls => self.hits() as f64 / calls as f64,
         }

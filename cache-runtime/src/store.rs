@@ -149,6 +149,14 @@ pub(crate) enum Invalidated {
     RoutesChanged,
 }
 
+/// Who reads the bus, as far as the server knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Nodes {
+    pub(crate) seen: Vec<NodeSeen>,
+    /// For how long it has been written down who reads: whoever got the right to serve before is not known.
+    pub(crate) kept_for: Duration,
+}
+
 /// One process, as others see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NodeSeen {

@@ -17,6 +17,9 @@ Usage: cargo run --release --example storefront -- [flags]
   --products N   products in the shop             (default 100000; 100 to 1000000)
   --help         this text
 
+With CACHE_URL=redis://localhost (or another URL that the cache takes) there is a
+second tier, and a fourth phase: a process that was just started.
+
 Ctrl-C ends it early with the table so far.
 ";
 

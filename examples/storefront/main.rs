@@ -2,6 +2,9 @@
 //! same database, the same code but for the attribute. At the end it prints what the cache was
 //! worth, and that no read was older than what had been announced when it began.
 //!
+//! With `CACHE_URL=redis://localhost` the cache has a second tier, and a fourth phase shows what a
+//! process finds there that was just started.
+//!
 //! Start reading at `shop.rs`; everything else is there to measure it.
 
 mod args;
@@ -18,6 +21,7 @@ mod sample;
 mod seed;
 mod shop;
 mod tally;
+mod tiers;
 mod traffic;
 mod way;
 
@@ -27,7 +31,6 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use cache_runtime::Cache;
 use tokio::runtime;
 use tokio::task;
 
@@ -37,12 +40,11 @@ use crate::interrupt::Interrupt;
 use crate::phase::Plan;
 use crate::progress::Progress;
 use crate::report::Report;
+use crate::tiers::Tiers;
 use crate::way::{Shop, Way};
 
 /// More queries at once than two for each thread would only wait for a core.
 const QUERIES_PER_THREAD: usize = 2;
-/// Room for the pages of all products.
-const L1_BYTES: u64 = 512 << 20;
 
 fn main() -> ExitCode {
     match args::parse(std::env::args().skip(1)) {
@@ -83,14 +85,21 @@ fn run(args: &Args) -> ExitCode {
 async fn run_phases(args: &Args) -> Result<Report, Box<dyn Error>> {
     let mut interrupt = Interrupt::listen()?;
     let folder = tempfile::Builder::new().prefix("storefront-").tempdir()?;
+    let tiers = Tiers::from_env();
+    tiers.build().await?.install()?;
     let seed = seed(folder.path(), args, interrupt.clone()).await?;
-    Cache::builder("storefront").l1_capacity(L1_BYTES).build().await?.install()?;
 
-    let mut report = Report::new(args);
-    for plan in phases(&seed)? {
+    let mut report = Report::new(args, tiers.name_in_redis());
+    let plans = phases(&seed)?;
+    for plan in &plans {
         if !interrupt.pressed() {
-            report.phases.push(phase::run(&plan, args, &mut interrupt).await?);
+            report.phases.push(phase::run(plan, args, &mut interrupt).await?);
         }
+    }
+    if tiers.name_in_redis().is_some() && !interrupt.pressed() {
+        let [.., last] = plans;
+        let plan = Plan { title: "new process", round: 2, newcomer: Some(tiers.build().await?), ..last };
+        report.phases.push(phase::run(&plan, args, &mut interrupt).await?);
     }
     report.interrupted = interrupt.pressed();
     Ok(report)
@@ -106,9 +115,9 @@ fn phases(seed: &Path) -> Result<[Plan; 3], Box<dyn Error>> {
     };
     let (direct, cached) = (open(Way::Direct, "direct.db")?, open(Way::Cached, "cached.db")?);
     Ok([
-        Plan { title: "without cache", shop: direct, round: 0 },
-        Plan { title: "cache, cold", shop: cached.clone(), round: 0 },
-        Plan { title: "cache, warm", shop: cached, round: 1 },
+        Plan { title: "without cache", shop: direct, round: 0, newcomer: None },
+        Plan { title: "cache, cold", shop: cached.clone(), round: 0, newcomer: None },
+        Plan { title: "cache, warm", shop: cached, round: 1, newcomer: None },
     ])
 }
 

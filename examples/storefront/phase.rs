@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) shop: Shop,
     /// Phases of one round send the same requests.
     pub(crate) round: u64,
+    /// In place of the installed cache: that of a process that was just started.
+    pub(crate) newcomer: Option<Cache>,
 }
 
 /// What happened in a phase.
@@ -64,7 +66,7 @@ pub(crate) async fn run(plan: &Plan, args: &Args, interrupt: &mut Interrupt) -> 
     let (took, queries) = (start.elapsed(), plan.shop.db.queries() - queries);
     let pairs = before.into_iter().zip(stats(plan));
     let functions = pairs.map(|(before, after)| Counted { before, after }).collect();
-    let sample = sample::compare(&plan.shop, &world).await?;
+    let sample = scoped(plan.newcomer.clone(), sample::compare(&plan.shop, &world)).await?;
     Ok(Phase { title: plan.title, took, queries, tally, functions, sample })
 }
 
@@ -72,7 +74,15 @@ pub(crate) async fn run(plan: &Plan, args: &Args, interrupt: &mut Interrupt) -> 
 fn stats(plan: &Plan) -> Vec<FunctionStats> {
     match plan.shop.way {
         Way::Direct => Vec::new(),
-        Way::Cached => Cache::current().stats(),
+        Way::Cached => plan.newcomer.clone().unwrap_or_else(Cache::current).stats(),
+    }
+}
+
+/// With this cache, or with the installed one.
+async fn scoped<F: Future>(cache: Option<Cache>, future: F) -> F::Output {
+    match cache {
+        Some(cache) => cache.scope(future).await,
+        None => future.await,
     }
 }
 
@@ -84,7 +94,7 @@ fn start_clients(plan: &Plan, world: &Arc<World>, count: usize) -> JoinSet<Tally
         rng: Rng::with_seed(plan.round << 32 | number),
         tally: Tally::default(),
     };
-    (0..).take(count).map(|number| client(number).run()).collect()
+    (0..).take(count).map(|number| scoped(plan.newcomer.clone(), client(number).run())).collect()
 }
 
 async fn watch(title: &str, world: &World, length: Duration, interrupt: &mut Interrupt) {

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::process::ExitCode;
 
-use cache_runtime::{FunctionStats, Metric};
+use cache_runtime::Metric;
 
 use crate::args::Args;
 use crate::figures::{grouped, percent, rate, ratio, time};
@@ -12,6 +12,8 @@ use crate::phase::{Counted, Phase};
 /// What the run showed; `Display` is the table.
 pub(crate) struct Report {
     args: Args,
+    /// What the run is called in Redis, if it has a second tier there.
+    name_in_redis: Option<String>,
     /// The phases, as far as it came.
     pub(crate) phases: Vec<Phase>,
     pub(crate) interrupted: bool,
@@ -36,16 +38,18 @@ const ROWS: [Row; 12] = [
     ("failed requests", |phase| grouped(phase.tally.failed)),
 ];
 
+/// The row that there is with a second tier only.
+const HITS_IN_REDIS: Row = ("hits in Redis", |phase| grouped(phase.count(Metric::HitL2)));
+
 /// A name, and what it counts.
-type Count = (&'static str, fn(&FunctionStats) -> u64);
+type Count = (&'static str, Metric);
 
 /// The counts of the lower table, over all phases.
-const COUNTS: [Count; 4] = [
-    ("hits", FunctionStats::hits),
-    ("loads", FunctionStats::loads),
-    ("joined", FunctionStats::joined),
-    ("overtaken", |function| function.count(Metric::RefusedFill)),
-];
+const COUNTS: [Count; 4] =
+    [("hits", Metric::HitL1), ("loads", Metric::Load), ("joined", Metric::Joined), ("overtaken", Metric::RefusedFill)];
+
+/// The count that there is with a second tier only.
+const IN_REDIS: Count = ("in Redis", Metric::HitL2);
 
 const LEGEND: &str = "\
 of the views. Stale: older than what had been announced when the read began, or,
@@ -54,8 +58,9 @@ event came during the load.
 ";
 
 impl Report {
-    pub(crate) fn new(args: &Args) -> Self {
-        Self { args: args.clone(), phases: Vec::new(), interrupted: false }
+    pub(crate) fn new(args: &Args, name_in_redis: Option<&str>) -> Self {
+        let name_in_redis = name_in_redis.map(str::to_owned);
+        Self { args: args.clone(), name_in_redis, phases: Vec::new(), interrupted: false }
     }
 
     /// Fails when a read was stale or a request went wrong.
@@ -65,7 +70,8 @@ impl Report {
     }
 
     fn write_phases(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for (name, cell) in ROWS {
+        let second_tier = self.name_in_redis.as_ref().map(|_| HITS_IN_REDIS);
+        for (name, cell) in ROWS.into_iter().chain(second_tier) {
             write!(f, "{name:<20}")?;
             for phase in &self.phases {
                 write!(f, "{:>16}", cell(phase))?;
@@ -78,19 +84,21 @@ impl Report {
     /// The hit rate of each function in each phase that used the cache, and its counts.
     fn write_functions(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let cached: Vec<_> = self.phases.iter().filter(|phase| phase.is_cached()).collect();
-        let Some(last) = cached.last() else {
+        let Some(first) = cached.first() else {
             return Ok(());
         };
+        let second_tier = self.name_in_redis.as_ref().map(|_| IN_REDIS);
+        let columns: Vec<_> = COUNTS.into_iter().chain(second_tier).collect();
         write!(f, "\n{:<20}", "hit rate")?;
         cached.iter().try_for_each(|phase| write!(f, "{:>16}", phase.title))?;
-        COUNTS.iter().try_for_each(|(name, _)| write!(f, "{name:>11}"))?;
+        columns.iter().try_for_each(|(name, _)| write!(f, "{name:>11}"))?;
         writeln!(f)?;
-        for (index, function) in last.functions.iter().enumerate() {
+        for (index, function) in first.functions.iter().enumerate() {
             write!(f, "{:<20}", function.after.name())?;
-            let mut rates = cached.iter().map(|phase| phase.functions[index].hit_rate());
-            rates.try_for_each(|rate| write!(f, "{rate:>16}"))?;
-            let mut counts = COUNTS.iter().map(|(_, count)| count(&function.after));
-            counts.try_for_each(|count| write!(f, "{:>11}", grouped(count)))?;
+            let phases = || cached.iter().map(|phase| &phase.functions[index]);
+            phases().try_for_each(|counted| write!(f, "{:>16}", counted.hit_rate()))?;
+            let count = |metric| phases().map(|counted| counted.count(metric)).sum();
+            columns.iter().try_for_each(|(_, metric)| write!(f, "{:>11}", grouped(count(*metric))))?;
             writeln!(f)?;
         }
         Ok(())
@@ -104,6 +112,10 @@ impl Report {
         let share = percent(top_views, views);
         writeln!(f, "\nproducts: {products}; threads: {threads}; 20 % of the products took {share}")?;
         f.write_str(LEGEND)?;
+        if let Some(name) = &self.name_in_redis {
+            writeln!(f, "In Redis this run is `{name}`. Its entries end with their ttl; all of it goes with")?;
+            writeln!(f, "    redis-cli --scan --pattern '*{name}*' | xargs redis-cli unlink")?;
+        }
         for failure in tallies().filter_map(|tally| tally.first_failure.as_ref()) {
             writeln!(f, "The first failure: {failure}.")?;
         }
@@ -137,13 +149,21 @@ impl Phase {
     fn stale(&self) -> u64 {
         self.tally.stale + self.sample.different
     }
+
+    fn count(&self, metric: Metric) -> u64 {
+        self.functions.iter().map(|counted| counted.count(metric)).sum()
+    }
 }
 
 impl Counted {
-    /// The share of this phase's calls that were answered by the cache.
+    /// The share of this phase's calls that were answered by the cache, from whichever tier. What is not in memory is a
+    /// miss there, be it in Redis or not.
     fn hit_rate(&self) -> String {
-        let (before, after) = (&self.before, &self.after);
-        let hits = after.hits() - before.hits();
-        percent(hits, hits + after.misses() - before.misses())
+        let (near, missed) = (self.count(Metric::HitL1), self.count(Metric::Miss));
+        percent(near + self.count(Metric::HitL2), near + missed)
+    }
+
+    fn count(&self, metric: Metric) -> u64 {
+        self.after.count(metric) - self.before.count(metric)
     }
 }

@@ -10,7 +10,10 @@ pub(crate) fn example(name: &str) -> Command {
     let built = test.ancestors().nth(2).expect("a test lies in `target/<profile>/deps`");
     let program = built.join("examples").join(name).with_extension(consts::EXE_EXTENSION);
     assert!(program.exists(), "`{name}` is not built; run `cargo test --package cache-examples`, without `--test`");
-    Command::new(program)
+    let mut command = Command::new(program);
+    // What is in the tester's environment is not what is tested.
+    command.env_remove("CACHE_URL");
+    command
 }
 
 /// Runs the example to its end.

@@ -15,10 +15,12 @@ struct Run {
     files_left: usize,
 }
 
-static SMALL_SHOP: LazyLock<Run> = LazyLock::new(|| {
+static SMALL_SHOP: LazyLock<Run> = LazyLock::new(|| small_shop(&[]));
+
+fn small_shop(variables: &[(&str, &str)]) -> Run {
     let folder = TempDir::new().expect("a temporary folder");
     let mut shop = built::example("storefront");
-    shop.args(["--seconds", "1", "--products=2000", "--threads", "2"]);
+    shop.args(["--seconds", "1", "--products=2000", "--threads", "2"]).envs(variables.iter().copied());
     let output = shop.env("TMPDIR", folder.path()).output().expect("the storefront starts");
     Run {
         succeeded: output.status.success(),
@@ -26,7 +28,7 @@ static SMALL_SHOP: LazyLock<Run> = LazyLock::new(|| {
         progress: built::text(output.stderr),
         files_left: files(folder.path()),
     }
-});
+}
 
 fn files(folder: &Path) -> usize {
     folder.read_dir().expect("the folder is still there").count()
@@ -118,6 +120,35 @@ fn a_wrong_flag_is_refused_with_what_is_allowed() {
         assert_eq!(output.status.code(), Some(2), "{flags:?}");
         assert_eq!(built::text(output.stderr), format!("storefront: {complaint}\n"));
         assert_eq!(built::text(output.stdout), "");
+    }
+}
+
+#[cfg(unix)]
+mod over_redis {
+    use super::*;
+    use crate::redis_server::RedisServer;
+
+    #[test]
+    fn a_new_process_finds_in_redis_what_another_has_loaded() {
+        let server = RedisServer::start().expect("a redis-server");
+        let Run { succeeded, table, progress, .. } = small_shop(&[("CACHE_URL", &server.url())]);
+        assert!(succeeded, "{table}{progress}");
+        assert_eq!(row(&table, "stale reads"), ["0", "0", "0", "0"]);
+        assert_eq!(row(&table, "failed requests"), ["0", "0", "0", "0"]);
+        let hits = row(&table, "hits in Redis");
+        assert!(hits.len() == 4 && hits[0] == "0" && number(hits[3]) > 0.0, "{table}");
+        assert_eq!(row(&table, "product_page").len(), 3 + 5, "{table}");
+        assert!(number(row(&table, "inventory")[7]) > 0.0, "{table}");
+        assert!(progress.contains("new process, 1 s"), "{progress}");
+    }
+
+    #[test]
+    fn a_redis_that_is_not_there_is_named_at_once() {
+        for (url, complaint) in [("redis://127.0.0.1:1", "redis: "), ("http://x", "an unknown scheme")] {
+            let Run { succeeded, table, progress, files_left } = small_shop(&[("CACHE_URL", url)]);
+            assert!(!succeeded && progress.contains(complaint), "{progress}");
+            assert_eq!((table.as_str(), files_left), ("", 0));
+        }
     }
 }
 

@@ -13,6 +13,8 @@ pub mod fault_proxy;
 #[cfg(unix)]
 pub mod fleet;
 #[cfg(unix)]
+pub mod history;
+#[cfg(unix)]
 pub mod on_redis;
 #[cfg(unix)]
 pub mod ports;
@@ -24,6 +26,8 @@ pub mod redis_server;
 pub mod scratch;
 #[cfg(unix)]
 pub mod sentinels;
+#[cfg(unix)]
+pub mod stress;
 
 use std::future::Future;
 use std::pin::Pin;

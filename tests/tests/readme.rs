@@ -2,7 +2,9 @@
 
 #![expect(missing_docs, reason = "the README shows public items without their documentation")]
 
-use cache_runtime::{Cache, Event, cached, emits, explain, registry};
+use std::time::Duration;
+
+use cache_runtime::{Cache, Event, Token, cached, emits, explain, registry};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -66,9 +68,46 @@ async fn use_it(db: Db) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// Not run: nobody knows whose server that is.
+async fn over_redis() -> Result<Cache, cache_runtime::Error> {
+    let cache = Cache::builder("shop").redis("redis://localhost").build().await?;
+    Ok(cache)
+}
+
+async fn publish(cache: &Cache) -> Result<Option<String>, cache_runtime::Error> {
+    cache.publish(&UserUpdated { tenant: 42, id: 7 }).everywhere(Duration::from_secs(5)).await?;
+
+    let receipt = cache.publish(&UserUpdated { tenant: 42, id: 7 }).await?;
+    let header = receipt.token().map(|token| token.to_string());
+    Ok(header)
+}
+
+async fn read_after(cache: Cache, header: &str, db: Db) -> Result<User, Box<dyn std::error::Error>> {
+    let failed = |_: DbError| "the database failed";
+    let token: Token = header.parse()?;
+    let user = cache.after(&token).scope(load_user(42, 7, &db)).await.map_err(failed)?;
+    Ok(user)
+}
+
 #[tokio::test]
 async fn the_code_of_the_readme_runs() {
     use_it(Db).await.expect("all of it works");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_code_for_several_processes_runs() {
+    let (server, _compiled) = (cache_tests::RedisServer::start(), over_redis);
+    let (a, b) = tokio::join!(process(&server, "a"), process(&server, "b"));
+    let header = publish(&a).await.expect("the server is there").expect("it is applied");
+    let user = read_after(b, &header, Db).await.expect("the database answers");
+    assert_eq!(user.name, "42 7");
+}
+
+#[cfg(unix)]
+async fn process(server: &cache_tests::RedisServer, name: &str) -> Cache {
+    let builder = Cache::builder("shop").redis(server.url()).op_timeout(Duration::from_secs(2));
+    builder.build().await.unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod failure;
 mod fuzz;
 mod prerequisites;
 mod run;
+mod stress;
 mod test;
 mod tidy;
 mod workspace;
@@ -43,6 +44,14 @@ const COMMANDS: &[Command] = &[
         arguments: "[TARGET] [--seconds N]",
         does: "fuzz the parsers of cache-spec, 60 seconds each; needs nightly and cargo-fuzz",
         run: fuzz::run,
+    },
+    Command {
+        name: "stress",
+        arguments: "[--minutes N] [--processes N] [--seed N] [--without RULE[,RULE..]]",
+        does: "the long run over a real Redis, 5 minutes and 4 processes unless said otherwise: everything goes wrong\n\
+               at random, and no read may be older than promised\n\
+               --without takes rules of the protocol away, and then it has to find some; a wrong name lists them",
+        run: stress::run,
     },
     Command {
         name: "bench",

@@ -40,11 +40,15 @@ pub(super) enum Batch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Added {
     OneByOne,
+    /// The first that did not fit.
     Widened,
+    /// One more.
+    WidenedToo,
 }
 
 impl Added {
-    pub(super) fn is_widened(self) -> bool {
+    /// Whether it is the first since all of them fitted.
+    pub(super) fn is_first_widened(self) -> bool {
         self == Self::Widened
     }
 }
@@ -74,8 +78,9 @@ impl Queue {
             self.acknowledge(*number);
         }
         if self.items.len() >= self.most || self.bytes + item.bytes() > MOST_BYTES {
+            let added = if self.widened.is_empty() { Added::Widened } else { Added::WidenedToo };
             item.named.iter().for_each(|named| self.widen(named.prefix.clone()));
-            return Added::Widened;
+            return added;
         }
         let number = self.number();
         self.bytes += item.bytes();

@@ -45,6 +45,8 @@ pub(crate) struct Access {
     pub(crate) name: String,
     /// The most that getting ready may take.
     pub(crate) patience: Duration,
+    /// The most that an operation may take.
+    pub(crate) op_timeout: Duration,
     pub(crate) service: Service,
     pub(crate) pushes: broadcast::Sender<Push>,
     /// The channels that the bus' connection subscribes to.
@@ -97,6 +99,7 @@ impl Access {
         let session = in_time(self.patience, async {
             let mut session = self.enter(address, purpose).await?;
             self.prepare(&mut session.connection, address, purpose).await?;
+            self.try_out(&mut session.connection).await?;
             Ok(session)
         });
         session.await.unwrap_or_else(|| Err(NoSession::Away(format!("no answer within {:?}", self.patience))))
@@ -157,6 +160,14 @@ impl Access {
             connection.subscribe(channels).await?;
         }
         Ok(())
+    }
+
+    /// A server that takes longer than an operation may would only cost its callers that time.
+    async fn try_out(&self, connection: &mut MultiplexedConnection) -> Result<(), NoSession> {
+        match in_time(self.op_timeout, connection.send_packed_command(&redis::cmd("PING"))).await {
+            Some(reply) => Ok(reply.map(drop)?),
+            None => Err(NoSession::Away(format!("it takes longer than {:?} to answer", self.op_timeout))),
+        }
     }
 
     /// The same questions to all, so that each reply has its place; not all replies matter everywhere.

@@ -8,6 +8,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if redis.call('TYPE', KEYS[4]).ok ~= 'hash' then
   redis.call('UNLINK', KEYS[4])
 end
+redis.call('HSETNX', KEYS[4], ':since', string.format('%.0f', now))
 redis.call('HSET', KEYS[4], ARGV[1], ARGV[2] .. ' ' .. string.format('%.0f', now + ARGV[3]))
 local version = redis.pcall('HGET', KEYS[3], ':version')
 if type(version) ~= 'string' then

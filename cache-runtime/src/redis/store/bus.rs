@@ -9,7 +9,7 @@ use crate::names::ROUTES_VERSION;
 use crate::redis::reply;
 use crate::redis::scripts;
 use crate::redis::store::{Store, millis};
-use crate::store::{NodeSeen, Position, Reading, Tail, Token};
+use crate::store::{NodeSeen, Nodes, Position, Reading, Tail, Token};
 
 /// How long a process is remembered that lost its right to serve.
 const REMEMBERED: Duration = Duration::from_mins(1);
@@ -74,18 +74,22 @@ impl Store {
     }
 
     /// The processes that share the bus. Those that lost their right to serve long ago are forgotten.
-    pub(crate) async fn nodes(&self) -> Result<Vec<NodeSeen>, Fault> {
+    pub(crate) async fn nodes(&self) -> Result<Nodes, Fault> {
         let remembered = millis(REMEMBERED).to_string();
-        let reply = self.servers.bus_script(&scripts::NODES, &[&self.names.nodes], &[remembered.as_bytes()]).await?;
+        let keys = [self.names.nothing.as_str(), self.names.nodes.as_str()];
+        let reply = self.servers.bus_script(&scripts::NODES, &keys, &[remembered.as_bytes()]).await?;
         let mut values = reply::array(reply, "processes")?.into_iter();
-        let now = values.next().ok_or_else(|| Fault::Nonsense("processes without a time".to_owned()))?;
-        let now = reply::number(&now, "the server's time")?;
+        let mut time = || {
+            let time = values.next().ok_or_else(|| Fault::Nonsense("processes without a time".to_owned()))?;
+            reply::number(&time, "the server's time")
+        };
+        let (now, since) = (time()?, time()?);
         let mut nodes = Vec::with_capacity(values.len() / 2);
         while let (Some(id), Some(entry)) = (values.next(), values.next()) {
             let (id, entry) = (reply::text(id, "a process")?, reply::text(entry, "a process")?);
             nodes.push(node(id, &entry, now).ok_or_else(|| Fault::Nonsense(format!("a process: {entry}")))?);
         }
-        Ok(nodes)
+        Ok(Nodes { seen: nodes, kept_for: Duration::from_millis(now.saturating_sub(since)) })
     }
 
     /// Forgets this process: it serves no more.

@@ -1,7 +1,9 @@
 //! The bus, its readers, and the routes.
 
+use std::time::Instant;
+
 use super::*;
-use crate::store::{Invalidated, Invalidation, Position, Reading, Tail};
+use crate::store::{Invalidated, Invalidation, Nodes, Position, Reading, Tail};
 
 async fn tell(world: &World, text: &str) -> Position {
     let fields = vec![("keys", text.as_bytes().to_vec())];
@@ -111,24 +113,44 @@ async fn processes_are_seen_until_their_right_ended_long_ago() {
     for (node, entry) in [("d4", "12-3 1000"), ("e5", "nonsense"), ("f6", "1-1 99999999999999999999x")] {
         world.command(&[&"HSET", &"{shop:bus}:nodes", &node, &entry]).await;
     }
-    let mut nodes = world.store.nodes().await.expect("an answer");
+    let mut nodes = world.store.nodes().await.expect("an answer").seen;
     nodes.sort_by(|one, other| one.id.cmp(&other.id));
     assert_eq!(nodes.iter().map(|node| node.id.as_str()).collect::<Vec<_>>(), ["a1", "b2", "c3"]);
     let remaining = nodes[0].remaining.expect("it may serve");
     assert!(nodes[0].applied == last && remaining <= LIFE && remaining > LIFE / 2, "{nodes:?}");
     assert_eq!((nodes[1].applied, nodes[1].remaining), (last, None));
     assert_eq!((nodes[2].applied, nodes[2].remaining), (Position::default(), None));
-    assert_eq!(world.command(&[&"HLEN", &"{shop:bus}:nodes"]).await, Value::Int(3), "the others are forgotten");
+    assert_eq!(world.command(&[&"HLEN", &"{shop:bus}:nodes"]).await, Value::Int(4), "the others are forgotten");
     world.store.leave().await;
-    assert!(world.store.nodes().await.expect("an answer").iter().all(|node| node.id != "a1"));
+    assert!(world.store.nodes().await.expect("an answer").seen.iter().all(|node| node.id != "a1"));
 }
 
 #[tokio::test]
 async fn no_processes_are_seen_where_there_are_none() {
     let world = World::new().await;
-    assert_eq!(world.store.nodes().await, Ok(Vec::new()));
+    let nobody = Nodes { seen: Vec::new(), kept_for: Duration::ZERO };
+    assert_eq!(world.store.nodes().await.as_ref(), Ok(&nobody));
     world.command(&[&"SET", &"{shop:bus}:nodes", &"no hash"]).await;
-    assert_eq!(world.store.nodes().await, Ok(Vec::new()));
+    assert_eq!(world.store.nodes().await, Ok(nobody));
+}
+
+#[tokio::test]
+async fn it_is_known_since_when_processes_are_seen() {
+    let world = World::new().await;
+    let kept_for = async || world.store.nodes().await.expect("an answer").kept_for;
+    let begun = Instant::now();
+    probe(&world, None).await;
+    while kept_for().await < Duration::from_millis(5) {
+        probe(&world, None).await;
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(4));
+    world.command(&[&"HSET", &"{shop:bus}:nodes", &":since", &"99999999999999"]).await;
+    assert_eq!(kept_for().await, Duration::ZERO, "the clock was set back");
+    let hour_ago = probe(&world, None).await.server_millis - 3_600_000;
+    world.command(&[&"HSET", &"{shop:bus}:nodes", &":since", &hour_ago]).await;
+    assert!(kept_for().await >= Duration::from_hours(1));
+    world.command(&[&"FLUSHALL"]).await;
+    assert_eq!(kept_for().await, Duration::ZERO);
 }
 
 #[tokio::test]
@@ -167,6 +189,6 @@ async fn out_of_memory_the_bus_goes_on() {
     world.use_up_memory().await;
     let last = tell(&world, "a").await;
     assert_eq!(probe(&world, None).await.end, Some(Reading { last, added: 1 }));
-    assert_eq!(world.store.nodes().await.expect("an answer").len(), 1);
+    assert_eq!(world.store.nodes().await.expect("an answer").seen.len(), 1);
     world.store.register(&[("f".to_owned(), "1".to_owned())]).await.expect("a version");
 }

@@ -1,0 +1,31 @@
+//! The long run over a real server: several processes read, write, publish and die at random, while everything that can
+//! go wrong around them does, and no read is older than what it was promised.
+//!
+//! The source of truth is another server that nothing happens to: a counter for each record, raised by each commit. A
+//! load reads the counter, so a cached value tells how old it is. The [checker](crate::history) does the rest.
+//!
+//! Nothing has to be excluded because of what happens to the cache's server here: values, leases, stamps, routes and
+//! the bus may vanish at any time, since an invalidation that was acknowledged cannot be undone by that. It is never
+//! started again from a snapshot: that would bring back what was invalidated. Left out, because nobody promises them:
+//!
+//! * Invalidations that returned [`Queued`](cache_runtime::Delivery::Queued) bind their own process only, as long as it
+//!   lives.
+//! * Commits whose writer was killed before it invalidated bind nobody.
+//! * Values that are `put` have one writer at a time, as the documentation of `put` asks for.
+
+mod control;
+mod faults;
+mod log;
+mod parent;
+mod places;
+mod progress;
+mod settings;
+mod truth;
+mod wire;
+
+pub use control::REST;
+pub use log::{Counter, Counts, Log, Sending};
+pub use parent::{Outcome, run};
+pub use places::{Function, GROUPS, IDS, Place, RECORDS};
+pub use settings::{ChildSettings, Settings, rule_named, rule_names};
+pub use truth::Truth;

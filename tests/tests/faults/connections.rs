@@ -1,0 +1,117 @@
+//! The server is well, the way there is not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_runtime::{Builder, Delivery, Metric, Outcome};
+use cache_tests::eventually::eventually;
+use cache_tests::fault_proxy::Fault;
+use cache_tests::on_redis::process_with;
+
+use crate::log::Log;
+use crate::scene::{Load, MOST, SOON, Scene, blind, counted, recovered, timed};
+use crate::{item, strict};
+
+/// A lease that a process loses is given back by it sooner.
+const LEASE: Duration = Duration::from_secs(6);
+
+/// The reply to a read of one entry that is not there.
+const NOTHING_THERE: &str = "*1\r\n_\r\n";
+
+/// What stood when it began is silent for ever; new connections are well.
+#[tokio::test]
+async fn half_open() {
+    let (log, _listening) = Log::start();
+    let scene = Arc::new(Scene::start());
+    let (a, b) = scene.two().await;
+    let load = Load::start(&scene, &a, 4);
+    let last = scene.proxy.connections().iter().map(|connection| connection.number).max().expect("it is connected");
+    scene.proxy.matching(move |connection| connection.number <= last).both(Fault::Drop);
+    let version = scene.change(&b, Delivery::Applied).await;
+    eventually(SOON, async || scene.proxy.connections().iter().any(|connection| connection.number > last)).await;
+    scene.ends_well(&[&a, &b], version).await;
+    assert!(counted(&a, "strict", Metric::FaultL2) > 0);
+    load.stop().await;
+    log.tells_once(1);
+}
+
+#[tokio::test]
+async fn bus_alone_cut() {
+    let (log, _listening) = Log::start();
+    let scene = Scene::start();
+    let (a, b) = scene.two().await;
+    for name in ["test:bus", "test:ear"] {
+        scene.proxy.named(name).keep_cut();
+    }
+    let version = scene.change(&b, Delivery::Applied).await;
+    assert_eq!(scene.call_strict(&a).await.0, version, "the second tier knows");
+    blind(&a).await;
+    assert!(a.health().bus_faults() > 0);
+    // From here on nothing old, although it hears of nothing: it goes on from the second tier.
+    for id in 1..10 {
+        b.scope(item(id, &scene.source)).await;
+        let (value, lookup) = timed(&a, MOST, item(id, &scene.source)).await;
+        assert_eq!((value, lookup.outcome()), ((id, version), Outcome::HitL2));
+    }
+    let newer = scene.change(&b, Delivery::Applied).await;
+    assert_eq!(scene.call(&a).await.0, newer);
+    // It can tell others.
+    let newest = scene.change(&a, Delivery::Applied).await;
+    eventually(SOON, async || b.scope(item(1, &scene.source)).await == (1, newest)).await;
+    scene.proxy.heal();
+    scene.ends_well(&[&a, &b], newest).await;
+    log.tells_once(1);
+}
+
+#[tokio::test]
+async fn pool_alone_cut() {
+    let (log, _listening) = Log::start();
+    let scene = Scene::start();
+    let (a, b) = scene.two().await;
+    scene.proxy.named("test:pool").keep_cut();
+    eventually(SOON, async || !a.health().reaches_server()).await;
+    // It hears all that others say, so its own tier is right.
+    assert_eq!(scene.call(&a).await, (0, Outcome::HitL1));
+    let version = scene.change(&b, Delivery::Applied).await;
+    eventually(SOON, async || scene.call(&a).await.0 == version).await;
+    assert_eq!(scene.call_strict(&a).await, (version, Outcome::Loaded));
+    assert!(counted(&a, "strict", Metric::FaultL2) > 0);
+    let newer = scene.change_while_away(&a).await;
+    scene.proxy.heal();
+    scene.ends_well(&[&a, &b], newer).await;
+    log.tells_once(1);
+}
+
+/// The server has given the lease, and its answer never comes: nobody else is to wait for that lease.
+#[tokio::test]
+async fn a_lease_that_nobody_knows_of() {
+    let scene = Scene::start();
+    let url = scene.server.url_at(scene.proxy.port());
+    let set = |builder: Builder| builder.pool_size(1).lease(LEASE);
+    let (a, b) = (process_with(&url, set).await, scene.near().await);
+    scene.proxy.named("test:pool").replies(Fault::CutAfter(NOTHING_THERE.len() + 1));
+    assert_eq!(timed(&a, MOST, strict(5, &scene.source)).await.0, (5, 0));
+    assert_eq!(scene.server.cli(&["GETRANGE", "test:v1:strict:5", "0", "0"]), "L", "it was given");
+    scene.proxy.heal();
+    let (value, lookup) = timed(&b, LEASE / 2, strict(5, &scene.source)).await;
+    assert_eq!((value, lookup.outcome()), ((5, 0), Outcome::Loaded));
+    assert_eq!(timed(&a, MOST, strict(5, &scene.source)).await.1.outcome(), Outcome::HitL2);
+}
+
+#[tokio::test]
+async fn all_cut_for_a_moment() {
+    let (log, _listening) = Log::start();
+    let scene = Arc::new(Scene::start());
+    let (a, b) = scene.two().await;
+    let load = Load::start(&scene, &a, 4);
+    scene.proxy.all().cut();
+    let version = scene.change(&b, Delivery::Applied).await;
+    recovered(&a).await;
+    scene.ends_well(&[&a, &b], version).await;
+    scene.proxy.all().reset();
+    scene.ends_well(&[&a, &b], version).await;
+    assert_eq!(a.scope(strict(1, &scene.source)).await, (1, version));
+    assert_eq!(a.health().gaps(), 0, "it is the same server, and nothing is missing");
+    load.stop().await;
+    assert!(!log.lines("").is_empty());
+}

@@ -1,0 +1,105 @@
+//! What the cache says while a test runs.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::{DefaultGuard, set_default};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+/// What the caches of this thread log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<Line>>>);
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Line {
+    pub(crate) level: String,
+    pub(crate) message: String,
+    /// What else stands in it, in the order in which it stands there.
+    pub(crate) fields: Vec<(&'static str, String)>,
+}
+
+impl Log {
+    /// Listens on this thread, on which the runtime of a `#[tokio::test]` runs all of its tasks.
+    pub(crate) fn start() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let guard = set_default(log.clone());
+        (log, guard)
+    }
+
+    /// The lines that begin like this.
+    pub(crate) fn lines(&self, message: &str) -> Vec<Line> {
+        let lines = self.lock();
+        lines.iter().filter(|line| line.message.starts_with(message)).cloned().collect()
+    }
+
+    /// One outage, seen by so many processes: they warned of it, and none of them twice of the same.
+    #[track_caller]
+    pub(crate) fn tells_once(&self, processes: usize) {
+        let mut said: BTreeMap<Line, usize> = BTreeMap::new();
+        for line in self.lock().iter().filter(|line| line.is_warning()) {
+            *said.entry(line.without_reason()).or_default() += 1;
+        }
+        assert!(!said.is_empty(), "nothing was said of it");
+        assert!(said.values().all(|times| *times <= processes), "said again and again: {said:#?}");
+    }
+
+    /// Nothing was worth a warning.
+    #[track_caller]
+    pub(crate) fn is_quiet(&self) {
+        let lines = self.lock();
+        assert!(!lines.iter().any(Line::is_warning), "{lines:#?}");
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Line>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    pub(crate) fn is_warning(&self) -> bool {
+        self.level != Level::INFO.as_str()
+    }
+
+    /// Two processes may notice the same thing differently: a connection that is closed, an operation without a reply.
+    fn without_reason(&self) -> Self {
+        let fields = self.fields.iter().filter(|(name, _)| ["connection", "connections", "server"].contains(name));
+        Self { fields: fields.cloned().collect(), ..self.clone() }
+    }
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            name => self.fields.push((name, format!("{value:?}"))),
+        }
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::INFO && metadata.target().starts_with("cache_runtime")
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line { level: event.metadata().level().to_string(), message: String::new(), fields: Vec::new() };
+        event.record(&mut line);
+        self.lock().push(line);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}

@@ -1,0 +1,304 @@
+//! Publishers that are no process of ours: what `docs/publishing-from-elsewhere.md` says of them, its commands included.
+
+#![cfg(unix)]
+
+use std::process::Command;
+use std::time::Duration;
+
+use cache_runtime::{Cache, Event, Outcome, Subscription, cached, explain};
+use cache_tests::eventually::eventually;
+use cache_tests::on_redis::sees;
+use cache_tests::redis_server::RedisServer;
+use cache_tests::{Gate, Reply};
+use futures::FutureExt;
+use serde::{Deserialize, Serialize};
+
+const DOCUMENT: &str = include_str!("../../docs/publishing-from-elsewhere.md");
+
+/// Longer than anything here takes.
+const SOON: Duration = Duration::from_secs(10);
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+struct UserUpdated {
+    tenant: u64,
+    id: u64,
+}
+
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+struct TenantPurged {
+    tenant: u64,
+}
+
+/// Nothing is cached of it.
+#[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
+struct Greeted {
+    name: String,
+}
+
+#[derive(Event, Serialize, Deserialize)]
+struct AllPurged;
+
+#[cached(
+    ttl = "1m",
+    key = "user:<tenant>:<id>",
+    invalidate_on = ["UserUpdated", "TenantPurged => user:<tenant>:*", "AllPurged => user:*"]
+)]
+async fn user(tenant: u64, id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    let _ = (tenant, id);
+    source.load().await
+}
+
+/// Two processes of the application `shop`, and what they keep.
+struct Shop {
+    server: RedisServer,
+    source: Gate,
+    processes: [Cache; 2],
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let server = RedisServer::start();
+        let processes = [process(&server).await, process(&server).await];
+        let shop = Self { server, source: Gate::new(), processes };
+        shop.keep(42, 7).await;
+        shop
+    }
+
+    /// Each process keeps the user in memory, and Redis keeps it too.
+    async fn keep(&self, tenant: u64, id: u64) {
+        self.served(tenant, id).await;
+        assert_eq!(self.served(tenant, id).await, [Outcome::HitL1; 2]);
+    }
+
+    /// From where each process serves the user.
+    async fn served(&self, tenant: u64, id: u64) -> [Outcome; 2] {
+        let mut outcomes = [Outcome::Joined; 2];
+        for (outcome, cache) in outcomes.iter_mut().zip(&self.processes) {
+            *outcome = cache.scope(explain(user(tenant, id, &self.source))).await.1[0].outcome();
+        }
+        outcomes
+    }
+
+    fn add(&self, fields: &[&str]) {
+        let added = self.server.call(&[&["XADD", "shop:bus", "*"][..], fields].concat());
+        assert!(matches!(added, Reply::Bytes(_)), "{added:?}");
+    }
+
+    /// The source has this version next, and all processes serve it once it was published.
+    async fn serves_next(&self, version: u64, publish: impl FnOnce()) {
+        self.source.commit();
+        publish();
+        for cache in &self.processes {
+            eventually(SOON, async || cache.scope(user(42, 7, &self.source)).await == version).await;
+        }
+    }
+
+    /// Waits until the processes have read everything that is on the bus now.
+    async fn all_is_read(&self) {
+        self.served(0, 0).await;
+        self.add(&["keys", r#"["user:0:0"]"#]);
+        for cache in &self.processes {
+            let peek = async || cache.scope(async { user_entry(0, 0).peek().await }).await;
+            eventually(SOON, async || peek().await.is_ok_and(|kept| kept.is_none())).await;
+        }
+    }
+
+    fn subscribe(&self) -> Subscription<UserUpdated> {
+        self.processes[1].subscribe()
+    }
+}
+
+async fn process(server: &RedisServer) -> Cache {
+    // Nothing leaves the memory of a process because the machine of this test is busy.
+    let builder = Cache::builder("shop").redis(server.url()).max_staleness(Duration::from_mins(1));
+    let cache = builder.op_timeout(Duration::from_secs(2)).build().await;
+    let cache = cache.expect("the functions of this test do not contradict each other");
+    sees(&cache).await;
+    cache
+}
+
+const UPDATED: [&str; 4] = ["event", "UserUpdated", "data", r#"{"tenant":42,"id":7}"#];
+
+/// The next event that is heard is this one: what came before was not.
+async fn is_next(subscription: &mut Subscription<UserUpdated>, tenant: u64, id: u64) {
+    let event = subscription.recv().await.expect("the cache is there");
+    assert_eq!(*event, UserUpdated { tenant, id });
+}
+
+// What is understood.
+
+#[tokio::test]
+async fn an_event_ends_what_it_names_and_reaches_subscribers() {
+    let shop = Shop::open().await;
+    shop.keep(42, 8).await;
+    let mut subscription = shop.subscribe();
+    shop.serves_next(1, || shop.add(&UPDATED)).await;
+    is_next(&mut subscription, 42, 7).await;
+    assert_eq!(shop.source.loads(), 3, "once for both processes");
+    assert_eq!(shop.served(42, 8).await, [Outcome::HitL1; 2], "another user is as it was");
+}
+
+#[tokio::test]
+async fn numbers_may_stand_in_quotes_but_subscribers_need_the_type() {
+    let shop = Shop::open().await;
+    let mut subscription = shop.subscribe();
+    let quoted = ["event", "UserUpdated", "data", r#"{"tenant":"42","id":"7"}"#];
+    shop.serves_next(1, || shop.add(&quoted)).await;
+    shop.serves_next(2, || shop.add(&UPDATED)).await;
+    is_next(&mut subscription, 42, 7).await;
+    assert!(subscription.recv().now_or_never().is_none(), "the first one was not heard");
+}
+
+#[tokio::test]
+async fn keys_and_groups_need_no_event() {
+    let shop = Shop::open().await;
+    shop.serves_next(1, || shop.add(&["keys", r#"["user:42:7"]"#])).await;
+    shop.serves_next(2, || shop.add(&["keys", r#"["user:1:1","user:42:*"]"#])).await;
+    shop.serves_next(3, || shop.add(&["event", "TenantPurged", "data", r#"{"tenant":42}"#])).await;
+    shop.serves_next(4, || shop.add(&["event", "AllPurged"])).await;
+    shop.serves_next(5, || shop.add(&["keys", r#"["user:*"]"#])).await;
+}
+
+#[tokio::test]
+async fn a_message_may_tell_of_several_events() {
+    let shop = Shop::open().await;
+    let mut subscription = shop.subscribe();
+    let other = ["event", "UserUpdated", "data", r#"{"tenant":1,"id":2}"#];
+    shop.serves_next(1, || shop.add(&[other, UPDATED].concat())).await;
+    is_next(&mut subscription, 1, 2).await;
+    is_next(&mut subscription, 42, 7).await;
+}
+
+#[tokio::test]
+async fn what_nobody_listens_to_ends_nothing_and_is_heard() {
+    let shop = Shop::open().await;
+    let mut greetings = shop.processes[0].subscribe::<Greeted>();
+    let long = "x".repeat(2 << 20);
+    shop.add(&["event", "Greeted", "data", r#"{"name":"Ada"}"#]);
+    shop.add(&["event", "Renamed", "data", "{broken"]);
+    shop.add(&["event", "Renamed", "data", &long]);
+    shop.add(&["keys", r#"["user:42:*:*","user:4*"]"#]);
+    shop.add(&["note", "hello"]);
+    shop.all_is_read().await;
+    assert_eq!(shop.served(42, 7).await, [Outcome::HitL1; 2]);
+    assert_eq!(shop.processes[0].health().flawed_messages(), 2, "the long one, and the note");
+    let event = greetings.recv().await.expect("the cache is there");
+    assert_eq!(*event, Greeted { name: "Ada".to_owned() });
+}
+
+// What is not.
+
+/// The message empties the memory of all processes, leaves Redis as it is, and no subscriber hears of it.
+async fn check_not_understood(fields: &[&str], flawed: u64) {
+    let shop = Shop::open().await;
+    let mut subscription = shop.subscribe();
+    shop.source.commit();
+    shop.add(fields);
+    shop.all_is_read().await;
+    assert_eq!(shop.served(42, 7).await, [Outcome::HitL2; 2], "{fields:.80?}");
+    assert_eq!(shop.processes[0].health().flawed_messages(), flawed, "{fields:.80?}");
+    shop.add(&UPDATED);
+    is_next(&mut subscription, 42, 7).await;
+}
+
+#[tokio::test]
+async fn broken_json_may_mean_anything() {
+    check_not_understood(&["event", "UserUpdated", "data", r#"{"tenant":42,"id":"#], 0).await;
+}
+
+#[tokio::test]
+async fn an_event_that_lacks_a_field_may_mean_anything() {
+    check_not_understood(&["event", "UserUpdated", "data", r#"{"tenant":42}"#], 0).await;
+    check_not_understood(&["event", "UserUpdated"], 0).await;
+}
+
+#[tokio::test]
+async fn keys_that_are_no_array_may_mean_anything() {
+    check_not_understood(&["keys", "user:42:7"], 1).await;
+}
+
+#[tokio::test]
+async fn what_is_too_long_may_mean_anything() {
+    let padded = format!(r#"{{"tenant":42,"id":7,"padding":"{}"}}"#, "x".repeat(1 << 20));
+    check_not_understood(&["event", "UserUpdated", "data", &padded], 1).await;
+}
+
+#[tokio::test]
+async fn all_is_all_that_is_kept_in_memory() {
+    check_not_understood(&["all", "1"], 0).await;
+}
+
+// What a foreign publisher does not get.
+
+#[tokio::test]
+async fn a_message_that_nobody_reads_unlinks_nothing() {
+    let Shop { server, source, processes } = Shop::open().await;
+    drop(processes);
+    source.commit();
+    let told = server.cli(&[&["XADD", "shop:bus", "*"][..], &UPDATED].concat());
+    assert!(!told.is_empty());
+    let later = process(&server).await;
+    let (version, lookups) = later.scope(explain(user(42, 7, &source))).await;
+    assert_eq!((version, lookups[0].outcome()), (0, Outcome::HitL2));
+}
+
+#[tokio::test]
+async fn what_is_unlinked_first_is_gone_when_the_command_returns() {
+    if !is_redis_cli_here() {
+        return;
+    }
+    let Shop { server, source, processes } = Shop::open().await;
+    drop(processes);
+    source.commit();
+    let commands = commands();
+    let unlinked = commands.iter().find(|command| command.contains("MULTI")).expect("the document has it");
+    run(unlinked, &server);
+    assert_eq!(process(&server).await.scope(user(42, 7, &source)).await, 1);
+}
+
+// The document.
+
+/// Its commands for a shell.
+fn commands() -> Vec<String> {
+    let blocks = DOCUMENT.split("```sh\n").skip(1);
+    blocks.filter_map(|block| block.split_once("```")).map(|(command, _)| command.to_owned()).collect()
+}
+
+/// It comes with the server in most packages, but not in all.
+fn is_redis_cli_here() -> bool {
+    let is_here = Command::new("redis-cli").arg("--version").output().is_ok();
+    if !is_here {
+        eprintln!("there is no `redis-cli`: the commands of the document are not run");
+    }
+    is_here
+}
+
+/// Runs a command of the document against this server.
+fn run(command: &str, server: &RedisServer) {
+    let command = command.replace("redis-cli", &format!("redis-cli -p {}", server.port()));
+    let output = Command::new("sh").args(["-e", "-c", &command]).output().expect("there is a shell");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let is_told = output.status.success() && !printed.contains("ERR") && printed.contains('-');
+    assert!(is_told, "{command}: {printed}");
+}
+
+#[tokio::test]
+async fn the_commands_of_the_document_do_what_it_says() {
+    assert_eq!(commands().len(), 4);
+    if !is_redis_cli_here() {
+        return;
+    }
+    let shop = Shop::open().await;
+    for (version, command) in (1..).zip(commands()) {
+        shop.serves_next(version, || run(&command, &shop.server)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_routes_say_which_events_there_are() {
+    let shop = Shop::open().await;
+    let routes = shop.server.cli(&["HGETALL", "{shop:bus}:routes"]);
+    for route in ["UserUpdated => user:<tenant>:<id>", "TenantPurged => user:<tenant>:*"] {
+        assert!(routes.contains(route), "{routes}");
+    }
+}

@@ -1,0 +1,57 @@
+//! What `cargo xtask stress` has found, each as small as it can be.
+#![cfg(unix)]
+#![expect(unused_variables, reason = "keys are what tells these calls apart")]
+
+use std::time::Duration;
+
+use cache_runtime::{Builder, Cache, Delivery, Error, Event, cached};
+use cache_tests::on_redis::process_with;
+use cache_tests::{Fault, FaultProxy, Gate, RedisServer};
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize)]
+struct Changed {
+    id: u64,
+}
+
+#[cached(ttl = "1m", key = "item:<id>", invalidate_on = "Changed")]
+async fn item(id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    source.load().await
+}
+
+/// The server loses who reads the bus, and with it a process that still serves what it has.
+#[tokio::test]
+async fn everywhere_waits_for_processes_that_the_server_has_forgotten() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let proxy = FaultProxy::start(server.address()).expect("a port is free");
+    let set = |builder: Builder| builder.max_staleness(Duration::from_mins(5));
+    let a = process_with(&server.url_at(proxy.port()), set).await;
+    let b = process_with(&server.url(), set).await;
+    assert_eq!(a.scope(item(1, &source)).await, 0);
+    for name in ["test:bus", "test:ear"] {
+        proxy.named(name).both(Fault::Hold);
+    }
+    server.cli(&["FLUSHALL"]);
+    source.commit();
+    let published = b.publish(&Changed { id: 1 }).everywhere(Duration::from_millis(300)).await;
+    assert_eq!(a.scope(item(1, &source)).await, 0, "it has not heard of it, and may serve");
+    assert!(matches!(published, Err(Error::NotEverywhere { .. })), "{published:?}");
+}
+
+/// A process that has never reached the server knows its own routes all the same.
+#[tokio::test]
+async fn an_event_counts_in_a_process_that_starts_blind() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    server.kill();
+    let cache = Cache::builder("test").redis(server.url()).build().await.expect("it starts blind");
+    source.close();
+    let mut before = Box::pin(cache.scope(item(1, &source)));
+    source.wait_for_load(&mut before).await;
+    source.commit();
+    let receipt = cache.publish(&Changed { id: 1 }).await.expect("it is queued");
+    assert_eq!((receipt.delivery(), receipt.invalidated()), (Delivery::Queued, 1));
+    let mut after = Box::pin(cache.scope(item(1, &source)));
+    source.wait_for_load(&mut after).await;
+    source.open();
+    assert_eq!((before.await, after.await), (0, 1));
+}
