@@ -30,6 +30,8 @@ const FIRST_LOOKS: Duration = Duration::from_millis(1);
 /// Starts to read the bus, and waits until it was read once, as long as an operation may take.
 pub(crate) async fn start(node: &Arc<Node>) {
     let Some(second) = &node.second else { return };
+    // Before the first event: what it names in this process does not hang on the server.
+    second.table.link(&registry::all());
     let settings = bus::Settings {
         id: second.id.clone(),
         max_staleness: second.settings.max_staleness,
