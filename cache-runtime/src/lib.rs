@@ -41,7 +41,8 @@
 //! * Nothing is served past its ttl; jitter only shortens it. Errors are never kept, `None` only with `negative_ttl`.
 //! * A cached function never returns a cache error and never panics because of the cache.
 //!
-//! This version is embedded: one process, one tier. The second tier and coherence between processes come next.
+//! Without [`Builder::redis`] a cache is embedded: one process, one tier. With it, the same functions share a second tier
+//! with other processes, and other processes see an invalidation after at most [`Builder::max_staleness`].
 //!
 //! # Features
 //!
