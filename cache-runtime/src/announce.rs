@@ -13,7 +13,7 @@ use crate::publish::Receipt;
 use crate::routes::{Happened, Plan};
 use crate::rules::Rule;
 use crate::second::Second;
-use crate::store::{Invalidated, Invalidation};
+use crate::store::{Ending, Invalidated, Invalidation, Token as LeaseToken};
 use crate::timer;
 use crate::token::Token;
 
@@ -32,10 +32,12 @@ pub(crate) struct Announcement {
     put: Option<Put>,
 }
 
-/// A value that takes the place of an entry.
+/// A value that takes the place of an entry: first a lease does, which makes what was there invalid, and then the value,
+/// if the lease still stands. A value that arrives late, when its writer has long given it up, puts nothing.
 #[derive(Debug)]
 pub(crate) struct Put {
     pub(crate) entry: String,
+    pub(crate) token: LeaseToken,
     pub(crate) bytes: Vec<u8>,
     pub(crate) life: Duration,
 }
@@ -84,9 +86,9 @@ impl Announcement {
     }
 
     /// The same, as the store takes it.
-    fn invalidation(&self, by: &str) -> Invalidation {
+    fn invalidation(&self, node: &Node, second: &Second) -> Invalidation {
         let covered: Vec<_> = self.plan.named.iter().flat_map(|named| &named.names).cloned().collect();
-        let mut fields = vec![("by", by.as_bytes().to_vec())];
+        let mut fields = vec![("by", second.id.as_bytes().to_vec())];
         if let Some((name, json)) = &self.event {
             fields.push(("event", name.as_bytes().to_vec()));
             fields.push(("data", json.clone()));
@@ -95,7 +97,13 @@ impl Announcement {
             fields.push(("keys", array(&self.plan.spelled)));
         }
         fields.push(("covered", array(&covered)));
-        let put = self.put.as_ref().map(|put| (put.entry.clone(), put.bytes.clone(), put.life));
+        let put = self.put.as_ref().map(|put| {
+            if node.rules.holds(Rule::FillToken) {
+                (put.entry.clone(), put.token.placeholder().to_vec(), second.settings.lease)
+            } else {
+                (put.entry.clone(), put.bytes.clone(), put.life)
+            }
+        });
         let unlink = match &self.put {
             // Its place is taken, not emptied.
             Some(put) => covered.into_iter().filter(|name| *name != put.entry).collect(),
@@ -135,7 +143,7 @@ fn fence(node: &Node, plan: &Plan) {
 /// Its place on the bus; nothing when it waits in the journal.
 async fn send(node: &Node, mut announcement: Announcement) -> Option<Token> {
     let second = node.second.as_ref()?;
-    let mut invalidation = announcement.invalidation(&second.id);
+    let mut invalidation = announcement.invalidation(node, second);
     for _ in 0..MOST_PLANS {
         match tell(node, second, &invalidation, announcement.plan.version.as_deref()).await {
             Ok(Invalidated::At(position)) => {
@@ -144,6 +152,9 @@ async fn send(node: &Node, mut announcement: Announcement) -> Option<Token> {
                     fence(node, &announcement.plan);
                 }
                 second.journal.succeeded(&announcement.plan, invalidation);
+                if let Some(put) = &announcement.put {
+                    fill(second, put).await;
+                }
                 return Some(Token::new(position, &second.id));
             }
             Ok(Invalidated::RoutesChanged) => match second.store.routes().await {
@@ -152,7 +163,7 @@ async fn send(node: &Node, mut announcement: Announcement) -> Option<Token> {
                     second.table.absorb(version, &fields);
                     announcement.plan_again(second);
                     fence(node, &announcement.plan);
-                    invalidation = announcement.invalidation(&second.id);
+                    invalidation = announcement.invalidation(node, second);
                 }
                 Err(fault) => return queue(node, second, &announcement, invalidation, &fault.to_string()),
             },
@@ -160,6 +171,14 @@ async fn send(node: &Node, mut announcement: Announcement) -> Option<Token> {
         }
     }
     queue(node, second, &announcement, invalidation, "the routes change all the time")
+}
+
+/// The value takes the place of its lease. Whatever hinders it, the old value is gone.
+async fn fill(second: &Second, put: &Put) {
+    let ending = Ending::Fill(&put.bytes, put.life);
+    if let Err(fault) = second.store.end(&put.entry, put.token, ending, &[]).await {
+        tracing::debug!(%fault, key = put.entry, "a value was not put");
+    }
 }
 
 /// Unlinks first, tells second; without that rule, the other way round.

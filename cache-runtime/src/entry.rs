@@ -17,7 +17,7 @@ use crate::publish::Receipt;
 use crate::registry;
 use crate::second::Second;
 use crate::shape::{Kept, Shape, Value};
-use crate::store::{Seen, Slot};
+use crate::store::{Seen, Slot, Token};
 use crate::stored::{Opened, Opening, Sealing};
 use crate::weight::weigh;
 
@@ -160,7 +160,7 @@ impl<T: Value> Entry<T> {
         let stamps = stamps.into_iter().collect::<Option<Vec<_>>>()?;
         let sealing = Sealing { entry: &place.entry, kept, stamps: &stamps, life, hard, load: Duration::ZERO };
         let bytes = sealing.seal(&self.node, second, function, self.keeping.coder)?;
-        Some(Put { entry: place.entry, bytes, life: hard })
+        Some(Put { entry: place.entry, token: Token::fresh(), bytes, life: hard })
     }
 
     /// Makes the kept value invalid, and every load of it that still runs, in every process.

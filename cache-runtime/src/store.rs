@@ -22,6 +22,14 @@ impl Token {
     pub(crate) fn fresh() -> Self {
         Self(fastrand::u128(..).to_le_bytes())
     }
+
+    /// What stands in an entry's slot while the holder of this token loads, and nobody waits for it.
+    pub(crate) fn placeholder(self) -> [u8; HEAD] {
+        let mut placeholder = [0; HEAD];
+        placeholder[..2].copy_from_slice(b"L0");
+        placeholder[2..].copy_from_slice(&self.0);
+        placeholder
+    }
 }
 
 /// The nonce of a group: whatever is kept under another one is invalid. A missing one is like no other.

@@ -8,8 +8,12 @@
 //! |---|---|
 //! | strict | all that were applied |
 //! | own process | all of the same process, applied or queued |
-//! | bounded | those that returned longer than `max_staleness` before it, or that waited for everybody (`everywhere`) |
-//! | causal | the one that the read's token stands for, and what bounds it anyway |
+//! | bounded | those that returned longer than `max_staleness` before it |
+//! | everywhere | those that have waited for everybody; of reads that did not join the load of another call |
+//! | causal | the one that the read's token stands for |
+//!
+//! Joined loads are an exception of `everywhere` alone: a process that hears nothing of the bus serves nothing it has kept,
+//! but a load that it began without a lease may be joined for `max_staleness`, lest it overrun its source.
 //!
 //! Times are taken so that they can only make the check milder: that of a read before the call, that of an invalidation
 //! after its return. A process that is stopped in between moves its own times apart and accuses nobody.
@@ -64,6 +68,8 @@ pub enum Promise {
     Strict,
     /// The same, except for what was applied less than `max_staleness` ago.
     Bounded,
+    /// What had been waited for until everybody had heard of it.
+    Everywhere,
     /// Everything that its own process made invalid before it began.
     OwnProcess,
     /// The invalidation that its token stands for.
@@ -72,7 +78,7 @@ pub enum Promise {
 
 impl Promise {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Strict, Self::Bounded, Self::OwnProcess, Self::Causal];
+    pub const ALL: [Self; 5] = [Self::Strict, Self::Bounded, Self::Everywhere, Self::OwnProcess, Self::Causal];
 }
 
 /// Where the answer came from.
@@ -116,6 +122,13 @@ pub struct Read {
     pub loaded_at: Nanos,
 }
 
+impl Read {
+    /// Whether it may have been answered with the load of another call.
+    fn may_have_joined(&self) -> bool {
+        matches!(self.source, Source::Joined | Source::Unknown)
+    }
+}
+
 /// How far an invalidation had come when it returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
@@ -123,7 +136,7 @@ pub enum Reach {
     Queued,
     /// It took effect in the second tier.
     Applied,
-    /// No process serves an older value.
+    /// No process serves an older value from its in-process tier.
     Everywhere,
 }
 
@@ -208,6 +221,7 @@ pub struct Checker {
 struct Key {
     strict: Floor,
     bounded: Floor,
+    everywhere: Floor,
     reads: VecDeque<(ProcessNumber, Read)>,
     invalidations: VecDeque<(ProcessNumber, Invalidation)>,
 }
@@ -283,16 +297,12 @@ impl Checker {
         self.own.entry((process, key)).or_default().add(point(returned));
         let of_key = self.keys.entry(key).or_default();
         remember(&mut of_key.invalidations, (process, invalidation));
-        match reach {
-            Reach::Queued => {}
-            Reach::Applied => {
-                of_key.strict.add(point(returned));
-                of_key.bounded.add(point(returned.saturating_add(self.max_staleness)));
-            }
-            Reach::Everywhere => {
-                of_key.strict.add(point(returned));
-                of_key.bounded.add(point(returned));
-            }
+        if reach != Reach::Queued {
+            of_key.strict.add(point(returned));
+            of_key.bounded.add(point(returned.saturating_add(self.max_staleness)));
+        }
+        if reach == Reach::Everywhere {
+            of_key.everywhere.add(point(returned));
         }
     }
 
@@ -321,7 +331,8 @@ impl Checker {
         remember(&mut key.reads, (process, read));
         let strict = key.strict.before(read.began).filter(|_| read.strict);
         let causal = key.strict.at_least(read.token).filter(|_| read.token > 0);
-        let required = [strict, key.bounded.before(read.began), own, causal];
+        let everywhere = key.everywhere.before(read.began).filter(|_| !read.may_have_joined());
+        let required = [strict, key.bounded.before(read.began), everywhere, own, causal];
         let mut broken = None;
         for (promise, point) in Promise::ALL.into_iter().zip(required) {
             // A token is known without its invalidation, whose process may have died before it told.
@@ -351,6 +362,7 @@ impl Checker {
         for key in self.keys.values_mut() {
             key.strict.forget(oldest);
             key.bounded.forget(oldest);
+            key.everywhere.forget(oldest);
         }
         self.own.values_mut().for_each(|floor| floor.forget(oldest));
     }

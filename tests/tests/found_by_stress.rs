@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
+use cache_runtime::testing::Rule;
 use cache_runtime::{Builder, Cache, Delivery, Error, Event, cached};
-use cache_tests::on_redis::process_with;
-use cache_tests::{Fault, FaultProxy, Gate, RedisServer};
+use cache_tests::on_redis::{process, process_with};
+use cache_tests::{Fault, FaultProxy, Gate, RedisServer, eventually};
 use serde::{Deserialize, Serialize};
 
 #[derive(Event, Serialize, Deserialize)]
@@ -54,4 +55,43 @@ async fn an_event_counts_in_a_process_that_starts_blind() {
     source.wait_for_load(&mut after).await;
     source.open();
     assert_eq!((before.await, after.await), (0, 1));
+}
+
+/// What another process reads when a put arrives that was given up, after an invalidation of that other process.
+async fn late_put(rules: &[Rule]) -> u64 {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let proxy = FaultProxy::start(server.address()).expect("a port is free");
+    let set = |builder: Builder| {
+        let builder = builder.op_timeout(Duration::from_millis(100)).lease(Duration::from_millis(300));
+        rules.iter().fold(builder, |builder, rule| builder.without_rule(*rule))
+    };
+    let a = process_with(&server.url_at(proxy.port()), set).await;
+    let b = process(&server.url(), &[]).await;
+    let held = proxy.named("test:pool").connections()[0].number;
+    proxy.matching(move |connection| connection.number == held).requests(Fault::Hold);
+    eventually(Duration::from_secs(5), async || {
+        let receipt = item_entry(1).within(&a).put(0).await.expect("it is queued");
+        receipt.delivery() == Delivery::Queued
+    })
+    .await;
+    // Over the other connection, as an invalidation.
+    eventually(Duration::from_secs(5), async || a.health().queued() == 0).await;
+    source.commit();
+    let receipt = item_entry(1).within(&b).invalidate().await.expect("the server is there");
+    assert_eq!(receipt.delivery(), Delivery::Applied);
+    let told = server.cli(&["XLEN", "test:bus"]);
+    proxy.heal();
+    eventually(Duration::from_secs(5), async || server.cli(&["XLEN", "test:bus"]) != told).await;
+    b.scope(item(1, &source)).await
+}
+
+/// Nobody knows what became of a put: it is given up, and must not put its value over what has happened since.
+#[tokio::test]
+async fn a_put_that_arrives_late_puts_nothing() {
+    assert_eq!(late_put(&[]).await, 1);
+}
+
+#[tokio::test]
+async fn without_the_token_it_puts_the_old_value() {
+    assert_eq!(late_put(&[Rule::FillToken]).await, 0);
 }

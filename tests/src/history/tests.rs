@@ -14,7 +14,7 @@ fn read(began: Nanos, version: Version) -> Read {
         ended: began + 1,
         strict: true,
         token: 0,
-        source: Source::Unknown,
+        source: Source::Near,
         loaded_by: 0,
         loaded_at: 0,
     }
@@ -37,8 +37,8 @@ fn is_wrong(by: ProcessNumber, read: &Read, all: &[(ProcessNumber, Invalidation)
         let returned = one.returned < read.began;
         let bounded = match one.reach {
             Reach::Queued => false,
-            Reach::Applied => one.returned + STALENESS < read.began,
-            Reach::Everywhere => returned,
+            Reach::Everywhere if read.source == Source::Near => returned,
+            Reach::Applied | Reach::Everywhere => one.returned + STALENESS < read.began,
         };
         let strict = read.strict && one.reach != Reach::Queued && returned;
         !is_other && (strict || bounded || *process == by && returned)
@@ -46,12 +46,14 @@ fn is_wrong(by: ProcessNumber, read: &Read, all: &[(ProcessNumber, Invalidation)
 }
 
 fn any_record() -> impl Strategy<Value = Record> {
-    let reads = (0..2_u32, 0..6_u64, 1..100_u64, any::<bool>(), 0..3_u64);
-    let reads = reads.prop_map(|(key, version, began, strict, token)| {
-        Record::Read(Read { key, strict, token: token.min(1) * version.min(token), ..read(began, version) })
+    let source = prop_oneof![Just(Source::Near), Just(Source::Joined)];
+    let reads = (0..2_u32, 0..6_u64, 1..100_u64, any::<bool>(), 0..3_u64, source);
+    let reads = reads.prop_map(|(key, version, began, strict, token, source)| {
+        Record::Read(Read { key, strict, token, source, ..read(began, version) })
     });
     let reach = prop_oneof![Just(Reach::Queued), Just(Reach::Applied), Just(Reach::Everywhere)];
-    let invalidations = (0..2_u32, 1..6_u64, 1..100_u64, reach).prop_map(|(key, version, returned, reach)| {
+    let invalidations = (0..2_u32, 1..6_u64, 1..100_u64, reach);
+    let invalidations = invalidations.prop_map(|(key, version, returned, reach)| {
         Record::Invalidation(Invalidation { key, reach, ..invalidation(returned, version) })
     });
     prop_oneof![reads, invalidations]

@@ -1,6 +1,6 @@
 //! The figures of `docs/failures.md`: what a server that is killed, stopped or slow adds to a call.
 //!
-//! `cargo test --release -p cache-tests --test faults -- --ignored --nocapture measured`
+//! `cargo test --release -p cache-tests --test faults -- --ignored --nocapture --test-threads=1 measured`
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
