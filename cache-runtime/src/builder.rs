@@ -56,10 +56,12 @@ impl Builder {
     /// | url | server |
     /// |---|---|
     /// | `redis://[user:password@]host[:port][/db]` | one server |
-    /// | `rediss://..` | the same over TLS; `?ca=/path/to/ca.pem` for a certificate authority of your own |
-    /// | `unix:///path/to/socket` | one server on this machine |
-    /// | `redis-cluster://host1:port,host2:port` | a cluster, of which some nodes are named |
-    /// | `redis-sentinel://host1:port,host2:port/service` | the primary that these sentinels name |
+    /// | `unix://[user:password@]/path/to/socket[?db=n]` | one server on this machine |
+    /// | `redis-cluster://[user:password@]host1[:port],host2[:port]` | a cluster, of which some nodes are named |
+    /// | `redis-sentinel://[user:password@]host1[:port],host2[:port]/service[/db]` | the primary that these sentinels name; `?sentinel_user=..&sentinel_password=..` if they want credentials of their own |
+    ///
+    /// `rediss`, `rediss-cluster` and `rediss-sentinel` are the same over TLS, with `?ca=/path/to/ca.pem` for a certificate
+    /// authority of your own. User, password and the values of options are percent-encoded.
     pub fn redis(mut self, url: impl Into<String>) -> Self {
         self.second.url = Some(url.into());
         self

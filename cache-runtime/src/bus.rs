@@ -73,6 +73,8 @@ pub(crate) async fn run<R: Remote, A: Apply>(
     let (heard, position) = (Notify::new(), watch::Sender::new(None));
     let links = Links { remote, apply, table, journal, settings, heard, position };
     tokio::select! {
+        // Always in this order: a simulated run can be repeated.
+        biased;
         () = Prober::new(&links).run() => {}
         () = listen(&links) => {}
         () = replay(&links) => {}
@@ -85,10 +87,11 @@ async fn listen<R: Remote, A: Apply>(links: &Links<R, A>) {
     loop {
         let last = *position.borrow_and_update();
         if let Some(last) = last {
-            match links.remote.listen(last, links.settings.max_staleness).await {
-                Ok(()) => links.heard.notify_one(),
-                Err(_) => timer::sleep(RETRIES.0).await,
+            if links.remote.listen(last, links.settings.max_staleness).await.is_err() {
+                timer::sleep(RETRIES.0).await;
             }
+            // What it could not hear, a message that is too long for instance, the prober can read.
+            links.heard.notify_one();
         }
         // Not again before what was heard is read.
         if position.changed().await.is_err() {
@@ -113,6 +116,8 @@ async fn replay<R: Remote, A: Apply>(links: &Links<R, A>) {
             Err(fault) => {
                 tracing::debug!(%fault, waiting = journal.len(), "the journal waits");
                 tokio::select! {
+                    // Always in this order: a simulated run can be repeated.
+                    biased;
                     () = changed(&mut generation) => pause = RETRIES.0,
                     () = timer::sleep(pause) => pause = (pause * 2).min(RETRIES.1),
                 }

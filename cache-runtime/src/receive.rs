@@ -152,6 +152,10 @@ impl Remote for Store {
         Self::unlink(self, names)
     }
 
+    fn discard(&self) -> impl Future<Output = Result<(), Fault>> + Send {
+        Self::discard(self)
+    }
+
     fn routes(&self) -> impl Future<Output = Result<(Option<String>, Vec<(String, String)>), Fault>> + Send {
         Self::routes(self)
     }

@@ -11,6 +11,7 @@
 
 mod backoff;
 mod batch;
+mod bounded;
 mod breaker;
 mod deadlines;
 mod dial;

@@ -125,9 +125,14 @@ pub(crate) struct Tail {
     pub(crate) end: Option<Reading>,
     /// Messages behind the reader's position, oldest first, as many as were asked for at most.
     pub(crate) messages: Vec<Message>,
+    /// Whether the bounds were reached, so that there may be more.
+    pub(crate) more: bool,
     /// The current version of the routes; nothing when there are none.
     pub(crate) routes: Option<String>,
 }
+
+/// Bytes of fields and their names. Of a longer message nothing is read but the names of its events.
+pub(crate) const LONGEST_MESSAGE: usize = 1 << 20;
 
 /// One message of the bus.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -68,6 +68,8 @@ struct State {
     run: u64,
     fault: Option<Fault>,
     unlink_fault: Option<Fault>,
+    /// How much of a probe takes too long.
+    heavy: Heavy,
     /// Run before a probe is answered.
     during_probe: Option<fn(&Fake)>,
     end: Option<Reading>,
@@ -76,6 +78,16 @@ struct State {
     version: Option<String>,
     routes: BTreeMap<String, String>,
     versions: u64,
+}
+
+/// What the server cannot do in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Heavy {
+    #[default]
+    Nothing,
+    Messages,
+    /// Even the end of the bus.
+    Bus,
 }
 
 impl Fake {
@@ -100,6 +112,10 @@ impl Fake {
 
     pub(crate) fn set_unlink_fault(&self, fault: Option<Fault>) {
         self.state().unlink_fault = fault;
+    }
+
+    pub(crate) fn set_heavy(&self, heavy: Heavy) {
+        self.state().heavy = heavy;
     }
 
     pub(crate) fn set_during_probe(&self, during: fn(&Self)) {
@@ -177,9 +193,13 @@ impl Remote for Fake {
     async fn probe(&self, last: Option<Position>, most: usize, _right: Duration) -> Result<Tail, Fault> {
         let during = self.reached()?.during_probe.take();
         let state = self.reached()?;
+        if state.heavy == Heavy::Bus || state.heavy == Heavy::Messages && last.is_some() {
+            return Err(Fault::Timeout);
+        }
         let behind = state.messages.iter().filter(|message| last.is_some_and(|last| message.position > last));
-        let messages = behind.take(most).cloned().collect();
-        let tail = Tail { server_millis: 1_000, end: state.end, messages, routes: state.version.clone() };
+        let messages: Vec<_> = behind.take(most).cloned().collect();
+        let more = messages.len() == most;
+        let tail = Tail { server_millis: 1_000, end: state.end, messages, more, routes: state.version.clone() };
         drop(state);
         if let Some(during) = during {
             during(self);
@@ -224,6 +244,14 @@ impl Remote for Fake {
             state.names.remove(name);
         }
         self.log.note(format!("unlink {}", names.join(" ")));
+        Ok(())
+    }
+
+    async fn discard(&self) -> Result<(), Fault> {
+        let mut state = self.reached()?;
+        (state.end, state.heavy) = (None, Heavy::Nothing);
+        state.messages.clear();
+        self.log.note("discard");
         Ok(())
     }
 

@@ -12,8 +12,7 @@
 
 use std::collections::HashSet;
 
-/// A longer message is not read.
-pub(crate) const LONGEST: usize = 1 << 20;
+use crate::store::LONGEST_MESSAGE;
 
 /// What a message says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,11 +57,13 @@ impl Notice {
                 // What is not known to be covered is unlinked once more.
                 "covered" => notice.covered.extend(serde_json::from_slice::<Vec<String>>(value).unwrap_or_default()),
                 "all" => notice.all = true,
+                // Written by the script that reads: what stands in place of a message that is too long to be read.
+                "long" => notice.flaw = Some(Flaw::Long),
                 _of_a_later_version => {}
             }
         }
         let length: usize = fields.iter().map(|(name, value)| name.as_ref().len() + value.len()).sum();
-        if length > LONGEST {
+        if length > LONGEST_MESSAGE {
             notice.flaw = Some(Flaw::Long);
         }
         notice.pair(names, &data);
@@ -113,7 +114,7 @@ impl std::fmt::Display for Flaw {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Empty => f.write_str("it has no field `event`, `keys` or `all`"),
-            Self::Long => write!(f, "it is longer than {LONGEST} bytes"),
+            Self::Long => write!(f, "it is longer than {LONGEST_MESSAGE} bytes"),
             Self::Keys => f.write_str("its `keys` are no JSON array of texts"),
             Self::Data => f.write_str("not every `event` of it has its `data`"),
         }
@@ -158,7 +159,7 @@ mod tests {
             &Notice { events, flaw: Some(Flaw::Data), ..Notice::default() },
         );
         check(&[("covered", "x"), ("all", "1")], &Notice { all: true, ..Notice::default() });
-        let long = vec![("event", vec![b'a'; LONGEST + 1])];
+        let long = vec![("event", vec![b'a'; LONGEST_MESSAGE + 1])];
         assert_eq!(Notice::read(&long).flaw, Some(Flaw::Long));
     }
 

@@ -18,6 +18,13 @@ use crate::timer;
 /// Names that are unlinked at once.
 const UNLINKED_AT_ONCE: usize = 1_000;
 
+/// So many looks in a row that a server which answers everything else did not answer in time: then the next one is only
+/// at the end of the bus.
+const LATE: u32 = 2;
+
+/// So many, and even its end cannot be told: then it is deleted.
+const HOPELESS: u32 = 4;
+
 /// What one turn has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
@@ -40,13 +47,15 @@ pub(super) struct Prober<'a, R: Remote, A> {
     right: Option<Moment>,
     is_blind: bool,
     flaws: u64,
+    /// Looks in a row that were not answered in time.
+    late: u32,
 }
 
 impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
     pub(super) fn new(links: &'a Links<R, A>) -> Self {
         Self {
             links,
-            reader: Reader::new(links.settings.most),
+            reader: Reader::default(),
             generation: links.remote.generation(),
             checked: None,
             identity: None,
@@ -54,6 +63,7 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
             right: None,
             is_blind: false,
             flaws: 0,
+            late: 0,
         }
     }
 
@@ -72,15 +82,16 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         let generation = *self.generation.borrow_and_update();
         self.check_server(generation).await?;
         self.register().await?;
-        let Links { remote, apply, settings, .. } = self.links;
+        let Links { apply, settings, .. } = self.links;
         let sent = apply.time().now();
-        let probe = remote.probe(self.reader.position(), settings.most, settings.max_staleness).await?;
+        let is_unreadable = self.late >= LATE;
+        let probe = self.probe().await?;
         let received = apply.time().now();
-        let Tail { server_millis, end, messages, routes } = probe;
+        let Tail { server_millis, end, messages, more, routes } = probe;
         apply.server_clock(sent, received, server_millis);
-        let turn = match self.reader.apply(end, messages) {
+        let turn = match self.reader.apply(end, messages, more) {
             Step::Adopt(gap) => {
-                self.lose(gap);
+                self.lose(if is_unreadable && gap == Gap::Count { Gap::Unreadable } else { gap });
                 Turn::Again
             }
             Step::Catch(messages) => {
@@ -105,6 +116,24 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
             self.load_routes().await?;
         }
         Ok(turn)
+    }
+
+    /// A server that is there and does not come to an end is asked for the end of the bus alone.
+    async fn probe(&mut self) -> Result<Tail, Fault> {
+        let Links { remote, settings, .. } = self.links;
+        if self.late >= HOPELESS {
+            tracing::warn!("the server takes too long to say where the bus ends: it is deleted, and begins anew");
+            remote.discard().await?;
+            self.late = 0;
+        }
+        let from = self.reader.position().filter(|_| self.late < LATE);
+        let probe = remote.probe(from, settings.most, settings.max_staleness).await;
+        match &probe {
+            Ok(_) => self.late = 0,
+            Err(Fault::Timeout) => self.late += 1,
+            Err(_) => {}
+        }
+        probe
     }
 
     /// After every reconnect: is it the same server, in the same role, since the same start?
@@ -231,6 +260,8 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
     async fn rest(&mut self) {
         let pace = self.links.apply.time().sleep(self.pace());
         tokio::select! {
+            // Always in this order: a simulated run can be repeated.
+            biased;
             () = changed(&mut self.generation) => {}
             () = self.links.heard.notified() => {}
             () = pace => {}
@@ -249,6 +280,8 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         }
         let pause = self.pace().min(RETRIES.0);
         tokio::select! {
+            // Always in this order: a simulated run can be repeated.
+            biased;
             () = changed(&mut self.generation) => {}
             () = timer::sleep(pause) => {}
         }

@@ -8,11 +8,9 @@ use std::fmt;
 use crate::store::{Message, Position, Reading};
 
 /// The position of one reader.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Reader {
     at: Option<Reading>,
-    /// How many messages are asked for at once.
-    most: usize,
 }
 
 /// Where a stream begins, and where one is that does not exist: nothing was ever added.
@@ -44,6 +42,8 @@ pub(crate) enum Gap {
     Count,
     /// The routes are gone, so that everything may be.
     Flushed,
+    /// The server answers, but not when it is to read what is behind our position.
+    Unreadable,
 }
 
 impl Gap {
@@ -51,16 +51,12 @@ impl Gap {
     pub(crate) fn is_loss(self) -> bool {
         match self {
             Self::Server | Self::Vanished | Self::Backwards | Self::Flushed => true,
-            Self::Start | Self::Count => false,
+            Self::Start | Self::Count | Self::Unreadable => false,
         }
     }
 }
 
 impl Reader {
-    pub(super) fn new(most: usize) -> Self {
-        Self { at: None, most }
-    }
-
     /// The last message that was applied; nothing before the first look.
     pub(super) fn position(&self) -> Option<Position> {
         self.at.map(|at| at.last)
@@ -71,8 +67,8 @@ impl Reader {
         self.at = None;
     }
 
-    /// Takes what stands behind the position, and moves on.
-    pub(super) fn apply(&mut self, end: Option<Reading>, messages: Vec<Message>) -> Step {
+    /// Takes what stands behind the position, of which there may be more, and moves on.
+    pub(super) fn apply(&mut self, end: Option<Reading>, messages: Vec<Message>, more: bool) -> Step {
         let Some(at) = self.at else { return self.adopt(end, Gap::Start) };
         let reached = end.unwrap_or(BEGINNING);
         if end.is_none() && at != BEGINNING {
@@ -88,7 +84,7 @@ impl Reader {
         if read == reached && is_ascending(at.last, &messages) {
             self.at = Some(read);
             Step::Apply(messages)
-        } else if messages.len() >= self.most && read.last < reached.last && read.added < reached.added {
+        } else if more && !messages.is_empty() && read.last < reached.last && read.added < reached.added {
             self.at = Some(read);
             Step::Catch(messages)
         } else {
@@ -115,6 +111,7 @@ impl fmt::Display for Gap {
             Self::Backwards => "it ends before what was read of it",
             Self::Count => "messages of it were trimmed before they were read",
             Self::Flushed => "the routes are gone, so that everything may be",
+            Self::Unreadable => "the server takes too long to read it",
         })
     }
 }

@@ -43,6 +43,9 @@ pub(crate) trait Remote: Send + Sync {
     /// Unlinks and tells nobody.
     fn unlink(&self, names: Vec<String>) -> impl Future<Output = Result<(), Fault>> + Send;
 
+    /// Deletes the bus, and begins it anew: everybody drops everything.
+    fn discard(&self) -> impl Future<Output = Result<(), Fault>> + Send;
+
     /// The version of the routes, and all of them.
     fn routes(&self) -> impl Future<Output = Result<Routes, Fault>> + Send;
 

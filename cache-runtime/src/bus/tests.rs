@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::fake::{Fake, Log, Process};
+use super::fake::{Fake, Heavy, Log, Process};
 use super::*;
 use crate::clock::{Clock, Sleep, Time};
 use crate::fault::Fault;
@@ -89,6 +89,27 @@ async fn far_behind_everything_is_dropped_and_still_unlinked() {
         }
     });
     world.log.until(&["unlink shop:v1:user:42:7", "drop all", "gap", "applied 5", "extend"]).await;
+}
+
+#[tokio::test]
+async fn what_the_server_cannot_read_in_time_is_skipped() {
+    let world = World::new().await;
+    world.server.set_heavy(Heavy::Messages);
+    world.server.add(&USER_UPDATED);
+    world.log.until(&["fault", "fault", "drop all", "gap Unreadable", "applied 1"]).await;
+    assert!(!world.log.has(&["extend"]), "whatever is there, it takes too long");
+    world.server.set_heavy(Heavy::Nothing);
+    world.log.until(&["extend"]).await;
+}
+
+#[tokio::test]
+async fn a_bus_whose_end_cannot_be_told_in_time_is_deleted() {
+    let world = World::new().await;
+    world.server.add(&USER_UPDATED);
+    world.log.until(&["fence user:42:7", "extend"]).await;
+    world.log.clear();
+    world.server.set_heavy(Heavy::Bus);
+    world.log.until(&["fault", "fault", "fault", "fault", "discard", "drop all", "gap Vanished", "extend"]).await;
 }
 
 #[tokio::test]

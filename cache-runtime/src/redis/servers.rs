@@ -83,6 +83,7 @@ impl Servers {
         let ticking = access.runtime.spawn(Arc::clone(&deadlines).tick()).abort_handle();
         let topology = Arc::new(Topology::new(plant));
         let is_cluster = matches!(target.layout, Layout::Cluster(_));
+        let named = target.layout.to_string();
         let mut servers = Self { topology, deadlines, is_cluster, tasks: vec![ticking] };
         let found = match target.layout {
             Layout::Single(server) => {
@@ -101,8 +102,10 @@ impl Servers {
             Err(no) => Err(no),
         };
         match outcome {
-            Err(NoSession::Refused(problem)) => Err(Error::Redis { problem }),
-            Err(NoSession::Away(problem)) if settings.require => Err(Error::Redis { problem }),
+            Err(NoSession::Refused(problem)) => Err(Error::Redis { problem: format!("{named}: {problem}") }),
+            Err(NoSession::Away(problem)) if settings.require => {
+                Err(Error::Redis { problem: format!("{named}: {problem}") })
+            }
             Ok(()) | Err(NoSession::Away(_)) => Ok(servers),
         }
     }

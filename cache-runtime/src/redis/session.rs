@@ -17,16 +17,22 @@ use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
 use crate::fault::Refusal;
-use crate::redis::dial::dial;
+use crate::redis::bounded::Bounded;
+use crate::redis::dial::{Stream, dial};
 use crate::redis::refusal::{Answer, refusal};
 use crate::redis::scripts;
 use crate::redis::target::{Address, Login};
 use crate::redis::tls::Tls;
+use crate::store::LONGEST_MESSAGE;
 use crate::sync::lock;
 use crate::timer;
 
 /// Commands that may wait to be written before callers wait too.
 const QUEUE: usize = 1_024;
+
+/// Bytes of what the ear is told. It only wants to know that there is something: a longer message breaks its connection,
+/// and is left to those who read with care.
+const LONGEST_HEARD: usize = 2 * LONGEST_MESSAGE;
 
 /// What came over a channel.
 #[derive(Clone, Debug)]
@@ -107,6 +113,10 @@ impl Access {
 
     async fn enter(&self, address: &Address, purpose: Purpose) -> Result<Session, NoSession> {
         let stream = dial(address, self.tls.as_ref()).await.map_err(|error| NoSession::Away(error.to_string()))?;
+        let stream: Box<dyn Stream> = match purpose {
+            Purpose::Ear => Box::new(Bounded::new(stream, LONGEST_HEARD)),
+            Purpose::Pool | Purpose::Bus | Purpose::Scout => stream,
+        };
         let mut config = AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(QUEUE);
         if purpose == Purpose::Bus {
             let pushes = self.pushes.clone();

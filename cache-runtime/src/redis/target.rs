@@ -72,6 +72,22 @@ impl FromStr for Target {
     }
 }
 
+/// Where the servers are, without credentials.
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addresses = match self {
+            Self::Single(address) => std::slice::from_ref(address),
+            Self::Cluster(addresses) | Self::Sentinel { sentinels: addresses, .. } => addresses,
+        };
+        let addresses: Vec<_> = addresses.iter().map(Address::to_string).collect();
+        f.write_str(&addresses.join(", "))?;
+        match self {
+            Self::Sentinel { service, .. } => write!(f, ", service `{service}`"),
+            Self::Single(_) | Self::Cluster(_) => Ok(()),
+        }
+    }
+}
+
 impl Address {
     pub(crate) fn tcp(host: &str, port: u16) -> Self {
         Self::Tcp { host: host.to_owned(), port }

@@ -170,7 +170,8 @@ async fn away_although_it_is_required() {
     let scene = Scene::start();
     scene.server.kill();
     let built = usual(Cache::builder("test").redis(scene.server.url())).require_redis(true).build().await;
-    assert!(matches!(built, Err(Error::Redis { .. })), "{built:?}");
+    let Err(Error::Redis { problem }) = built else { panic!("it is not there: {built:?}") };
+    assert!(problem.starts_with(&format!("127.0.0.1:{}: ", scene.server.port())), "{problem}");
 }
 
 #[tokio::test]

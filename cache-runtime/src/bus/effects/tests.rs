@@ -76,7 +76,7 @@ fn check(fields: &[(&str, &str)], everything: bool, flaws: &[Flaw]) {
 
 #[test]
 fn what_might_mean_anything_means_everything() {
-    let long = "x".repeat(super::super::message::LONGEST);
+    let long = "x".repeat(crate::store::LONGEST_MESSAGE);
     check(&[("all", "1")], true, &[]);
     check(&[("keys", "user:1:2")], true, &[Flaw::Keys]);
     check(&[("event", "UserUpdated"), ("data", "{broken")], true, &[]);
@@ -89,7 +89,7 @@ fn what_might_mean_anything_means_everything() {
 
 #[test]
 fn what_no_function_listens_to_means_nothing() {
-    let long = "x".repeat(super::super::message::LONGEST);
+    let long = "x".repeat(crate::store::LONGEST_MESSAGE);
     check(&[("event", "Other"), ("data", "{broken")], false, &[]);
     check(&[("event", "Other"), ("data", &long)], false, &[Flaw::Long]);
     check(&[("event", "Other"), ("event", "Another"), ("data", "{}")], false, &[Flaw::Data]);

@@ -23,9 +23,9 @@ enum Expected {
 /// A reader of three messages at once, at id 100 with 10 counted.
 #[track_caller]
 fn check(end: Option<Reading>, ids: &[u64], expected: Expected) {
-    let mut reader = Reader::new(3);
-    assert_eq!(reader.apply(Some(at(100, 10)), messages(&[7])), Step::Adopt(Gap::Start));
-    let step = reader.apply(end, messages(ids));
+    let mut reader = Reader::default();
+    assert_eq!(reader.apply(Some(at(100, 10)), messages(&[7]), false), Step::Adopt(Gap::Start));
+    let step = reader.apply(end, messages(ids), ids.len() == MOST);
     let last = match expected {
         Expected::Apply => {
             assert_eq!(step, Step::Apply(messages(ids)));
@@ -78,20 +78,20 @@ fn what_makes_no_sense_is_a_gap() {
 
 #[test]
 fn a_stream_that_begins_is_read_from_its_first_message() {
-    let mut reader = Reader::new(3);
-    assert_eq!(reader.apply(None, Vec::new()), Step::Adopt(Gap::Start));
-    assert_eq!(reader.apply(None, Vec::new()), Step::Apply(Vec::new()));
+    let mut reader = Reader::default();
+    assert_eq!(reader.apply(None, Vec::new(), false), Step::Adopt(Gap::Start));
+    assert_eq!(reader.apply(None, Vec::new(), false), Step::Apply(Vec::new()));
     assert_eq!(reader.position(), Some(Position::default()));
-    assert_eq!(reader.apply(Some(at(5, 1)), messages(&[5])), Step::Apply(messages(&[5])));
+    assert_eq!(reader.apply(Some(at(5, 1)), messages(&[5]), false), Step::Apply(messages(&[5])));
 }
 
 #[test]
 fn what_was_forgotten_is_adopted() {
-    let mut reader = Reader::new(3);
-    reader.apply(Some(at(100, 10)), Vec::new());
+    let mut reader = Reader::default();
+    reader.apply(Some(at(100, 10)), Vec::new(), false);
     reader.forget();
     assert_eq!(reader.position(), None);
-    assert_eq!(reader.apply(Some(at(100, 10)), Vec::new()), Step::Adopt(Gap::Start));
+    assert_eq!(reader.apply(Some(at(100, 10)), Vec::new(), false), Step::Adopt(Gap::Start));
 }
 
 /// A server with a stream, as Redis keeps it.
@@ -136,7 +136,7 @@ impl World {
             dice: fastrand::Rng::with_seed(seed),
             replica: server.clone(),
             server,
-            reader: Reader::new(MOST),
+            reader: Reader::default(),
             run: 0,
             unseen: BTreeSet::new(),
             stream: 0,
@@ -219,7 +219,7 @@ impl World {
         let entries = stream.into_iter().flat_map(|stream| &stream.entries);
         let behind = entries.filter(|position| from.is_some_and(|from| **position > from)).take(MOST);
         let read: Vec<_> = behind.map(|position| Message { position: *position, fields: Vec::new() }).collect();
-        let step = match self.reader.apply(stream.map(|stream| stream.end), read.clone()) {
+        let step = match self.reader.apply(stream.map(|stream| stream.end), read.clone(), read.len() == MOST) {
             Step::Adopt(gap) if self.is_naive && gap != Gap::Start => Step::Apply(read),
             step => step,
         };
@@ -262,10 +262,10 @@ fn a_reader_that_ignores_gaps_misses_messages() {
 /// came and went before anything was read of it.
 #[test]
 fn what_the_arithmetic_cannot_see() {
-    let mut reader = Reader::new(3);
-    reader.apply(Some(at(100, 2)), Vec::new());
-    assert_eq!(reader.apply(Some(at(101, 3)), messages(&[101])), Step::Apply(messages(&[101])));
-    let mut reader = Reader::new(3);
-    reader.apply(Some(at(100, 1_000_000)), Vec::new());
-    assert_eq!(reader.apply(Some(at(101, 3)), messages(&[101])), Step::Adopt(Gap::Backwards), "an older one");
+    let mut reader = Reader::default();
+    reader.apply(Some(at(100, 2)), Vec::new(), false);
+    assert_eq!(reader.apply(Some(at(101, 3)), messages(&[101]), false), Step::Apply(messages(&[101])));
+    let mut reader = Reader::default();
+    reader.apply(Some(at(100, 1_000_000)), Vec::new(), false);
+    assert_eq!(reader.apply(Some(at(101, 3)), messages(&[101]), false), Step::Adopt(Gap::Backwards), "an older one");
 }

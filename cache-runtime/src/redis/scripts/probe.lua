@@ -1,7 +1,55 @@
 -- One look at the bus: says how far this process has read and until when it may serve, and reads what is new.
 -- KEYS: nothing, bus, routes, nodes. ARGV: id of this process, its position, its right in ms, the position to read from
--- (empty: nothing is read), how many messages at most.
--- Returns now in ms, the last position and how many were ever added (nothing: no stream), the version of the routes, messages.
+-- (empty: nothing is read), how many messages at most, how many bytes of them, how many of one message.
+-- Returns now in ms, the last position and how many were ever added (nothing: no stream), the version of the routes,
+-- messages, whether there may be more. Of a message that is too long only the names of its events are returned, with its
+-- length under `long`; and `all`, if it had names of keys.
+local function shortened(fields, length)
+  local short = {'long', tostring(length)}
+  local room = 1024
+  for i = 1, #fields, 2 do
+    if fields[i] == 'event' and #fields[i + 1] <= room then
+      room = room - #fields[i + 1]
+      short[#short + 1] = 'event'
+      short[#short + 1] = fields[i + 1]
+    elseif fields[i] == 'event' or fields[i] == 'keys' or fields[i] == 'all' then
+      short[#short + 1] = 'all'
+      short[#short + 1] = '1'
+    end
+  end
+  return short
+end
+local function read(bus, from, most, room, longest)
+  -- Only one at first, and none after one that was long: to look at them takes as long as they are.
+  local messages, step = {}, 1
+  while true do
+    local some = redis.call('XRANGE', bus, '(' .. from, '+', 'COUNT', step)
+    local is_end = #some < step
+    step = math.min(step * 2, 32)
+    for _, message in ipairs(some) do
+      local length = 0
+      for _, text in ipairs(message[2]) do
+        length = length + #text
+      end
+      local is_long = length > longest
+      if is_long then
+        message, length = {message[1], shortened(message[2], length)}, 0
+      end
+      if #messages >= most or (length > room and #messages > 0) then
+        return messages, 1
+      end
+      room = room - length
+      from = message[1]
+      messages[#messages + 1] = message
+      if is_long then
+        return messages, 1
+      end
+    end
+    if is_end then
+      return messages, 0
+    end
+  end
+end
 redis.call('UNLINK', KEYS[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -14,7 +62,7 @@ local version = redis.pcall('HGET', KEYS[3], ':version')
 if type(version) ~= 'string' then
   version = false
 end
-local last, added, messages = false, false, {}
+local last, added, messages, more = false, false, {}, 0
 if redis.call('TYPE', KEYS[2]).ok == 'stream' then
   local info = redis.call('XINFO', 'STREAM', KEYS[2])
   for i = 1, #info, 2 do
@@ -25,7 +73,7 @@ if redis.call('TYPE', KEYS[2]).ok == 'stream' then
     end
   end
   if ARGV[4] ~= '' then
-    messages = redis.call('XRANGE', KEYS[2], '(' .. ARGV[4], '+', 'COUNT', ARGV[5])
+    messages, more = read(KEYS[2], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]))
   end
 end
-return {string.format('%.0f', now), last, added, version, messages}
+return {string.format('%.0f', now), last, added, version, messages, more}

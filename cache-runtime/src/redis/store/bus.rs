@@ -9,7 +9,10 @@ use crate::names::ROUTES_VERSION;
 use crate::redis::reply;
 use crate::redis::scripts;
 use crate::redis::store::{Store, millis};
-use crate::store::{NodeSeen, Nodes, Position, Reading, Tail, Token};
+use crate::store::{LONGEST_MESSAGE, NodeSeen, Nodes, Position, Reading, Tail, Token};
+
+/// Bytes of messages that are read at once; one message may be longer.
+const ROOM: usize = 1 << 20;
 
 /// How long a process is remembered that lost its right to serve.
 const REMEMBERED: Duration = Duration::from_mins(1);
@@ -22,9 +25,10 @@ impl Store {
         let (applied, right, most) = (format!("{at}-{sequence}"), right.as_millis().to_string(), most.to_string());
         let from = if last.is_some() { applied.as_str() } else { "" };
         let keys = [&self.names.nothing, &self.names.bus, &self.names.routes, &self.names.nodes].map(String::as_str);
-        let args = [&self.node, &applied, &right, from, &most].map(str::as_bytes);
+        let (room, longest) = (ROOM.to_string(), LONGEST_MESSAGE.to_string());
+        let args = [&self.node, &applied, &right, from, &most, &room, &longest].map(str::as_bytes);
         let reply = self.servers.bus_script(&scripts::PROBE, &keys, &args).await?;
-        let [now, last, added, routes, messages] = reply::fixed(reply, "a probe")?;
+        let [now, last, added, routes, messages, more] = reply::fixed(reply, "a probe")?;
         let end = match last {
             redis::Value::Nil => None,
             last => Some(Reading { last: reply::position_of(last)?, added: reply::number(&added, "messages added")? }),
@@ -33,11 +37,21 @@ impl Store {
             server_millis: reply::number(&now, "the server's time")?,
             end,
             messages: reply::array(messages, "messages")?.into_iter().map(reply::message).collect::<Result<_, _>>()?,
+            more: reply::number(&more, "whether there is more")? == 1,
             routes: match routes {
                 redis::Value::Nil => None,
                 version => Some(reply::text(version, "a version")?),
             },
         })
+    }
+
+    /// Deletes the bus, and begins it anew with a message for those who did not know that there was one.
+    pub(crate) async fn discard(&self) -> Result<(), Fault> {
+        let (mut unlink, mut tell) = (Cmd::new(), Cmd::new());
+        unlink.arg("UNLINK").arg(&self.names.bus);
+        tell.arg("XADD").arg(&self.names.bus).arg("*").arg("all").arg("1");
+        self.servers.bus_command(&unlink).await?;
+        self.servers.bus_command(&tell).await.map(drop)
     }
 
     /// Ends when something is behind `last`, or after `most`.

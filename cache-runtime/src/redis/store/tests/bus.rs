@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::*;
-use crate::store::{Invalidated, Invalidation, Nodes, Position, Reading, Tail};
+use crate::store::{Invalidated, Invalidation, LONGEST_MESSAGE, Message, Nodes, Position, Reading, Tail};
 
 async fn tell(world: &World, text: &str) -> Position {
     let fields = vec![("keys", text.as_bytes().to_vec())];
@@ -41,6 +41,87 @@ async fn a_probe_reads_what_is_new_oldest_first() {
     assert_eq!(tail.messages[0].fields, [("keys".to_owned(), b"b".to_vec())]);
     let few = world.store.probe(Some(Position::default()), 2, LIFE).await.expect("an answer");
     assert_eq!((few.messages.len(), few.end), (2, Some(Reading { last: told[2], added: 3 })));
+}
+
+/// Adds a message of these fields, the last one of so many bytes.
+async fn tell_long(world: &World, fields: &[&str], last: usize) {
+    let long = "x".repeat(last);
+    let texts = [&["XADD", "shop:bus", "*"], fields, &[long.as_str()]].concat();
+    let words: Vec<_> = texts.iter().map(|text| text as &dyn Word).collect();
+    world.command(&words).await;
+}
+
+#[tokio::test]
+async fn of_messages_that_are_too_long_the_names_of_events_are_read() {
+    let world = World::new().await;
+    let begin = tell(&world, "first").await;
+    let name = "n".repeat(2_000);
+    tell_long(&world, &["event", "A", "event", &name, "data"], LONGEST_MESSAGE).await;
+    tell_long(&world, &["event", "B", "data"], LONGEST_MESSAGE).await;
+    tell_long(&world, &["keys"], LONGEST_MESSAGE).await;
+    let fields = |message: &Message| -> Vec<(String, String)> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        message.fields.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+    };
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut last = begin;
+    for expected in [
+        &[pair("long", "1050591"), pair("event", "A"), pair("all", "1")][..],
+        &[pair("long", "1048586"), pair("event", "B")],
+        &[pair("long", "1048580"), pair("all", "1")],
+    ] {
+        let tail = probe(&world, Some(last)).await;
+        assert_eq!(tail.messages.iter().map(fields).collect::<Vec<_>>(), [expected], "one at a time");
+        assert!(tail.more);
+        last = tail.messages[0].position;
+    }
+    let end = probe(&world, Some(last)).await;
+    assert_eq!((end.messages.len(), end.more, end.end), (0, false, Some(Reading { last, added: 4 })));
+}
+
+#[tokio::test]
+async fn no_more_is_read_at_once_than_there_is_room_for() {
+    let world = World::new().await;
+    let mut last = tell(&world, "first").await;
+    for _ in 0..70 {
+        tell_long(&world, &["event", "A", "data"], 100_000).await;
+    }
+    let mut batches = Vec::new();
+    loop {
+        let tail = probe(&world, Some(last)).await;
+        batches.push(tail.messages.len());
+        last = tail.messages.last().expect("there was more").position;
+        if !tail.more {
+            assert_eq!(tail.end, Some(Reading { last, added: 71 }));
+            break;
+        }
+    }
+    assert_eq!(batches, [10, 10, 10, 10, 10, 10, 10]);
+}
+
+#[tokio::test]
+async fn many_messages_are_read_in_order_and_in_bounds() {
+    let world = World::new().await;
+    let mut told = Vec::new();
+    for number in 0..200 {
+        told.push(tell(&world, &number.to_string()).await);
+    }
+    let tail = probe(&world, Some(told[0])).await;
+    let read: Vec<_> = tail.messages.iter().map(|message| message.position).collect();
+    assert_eq!((read.as_slice(), tail.more), (&told[1..=100], true));
+    let rest = probe(&world, Some(told[100])).await;
+    let read: Vec<_> = rest.messages.iter().map(|message| message.position).collect();
+    assert_eq!((read.as_slice(), rest.more), (&told[101..], false));
+}
+
+#[tokio::test]
+async fn a_bus_that_is_discarded_begins_anew() {
+    let world = World::new().await;
+    tell(&world, "a").await;
+    world.store.discard().await.expect("it is there");
+    let tail = probe(&world, Some(Position::default())).await;
+    assert_eq!(tail.end.map(|end| end.added), Some(1));
+    assert_eq!(tail.messages[0].fields, [("all".to_owned(), b"1".to_vec())]);
 }
 
 #[tokio::test]
