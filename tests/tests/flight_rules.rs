@@ -110,6 +110,16 @@ fn f2_a_hit_is_given_only_to_those_who_came_before_its_read_was_sent() {
 }
 
 #[test]
+fn f2_what_a_leader_finds_on_its_second_look_is_for_itself_alone() {
+    let table = Table::new(None);
+    let lead = table.lead(0);
+    // It may have come after the leader looked, or may have to see what the leader need not.
+    let joined = table.follow(0);
+    lead.hit(1);
+    assert_eq!(told(joined), Poll::Ready(Outcome::Abandoned));
+}
+
+#[test]
 fn f2_a_load_after_the_read_is_given_to_all() {
     let table = Table::new(None);
     let lead = table.lead(0);
