@@ -65,8 +65,8 @@ fn nanoseconds(time: Duration) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
-fn as_float(count: usize) -> f64 {
-    count as f64
+pub(crate) fn as_float(count: impl TryInto<u64, Error: std::fmt::Debug>) -> f64 {
+    count.try_into().expect("a count is not negative") as f64
 }
 
 /// The middle value; the mean of the two middle ones when their number is even.

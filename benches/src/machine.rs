@@ -3,11 +3,15 @@
 use std::fs;
 use std::process::Command;
 
-/// Packages whose versions belong to a result.
-const PACKAGES: &[&str] = &["cached", "foyer", "hitbox-fn", "hitbox-moka", "moka", "quick_cache", "tokio"];
+/// Packages whose versions belong to a result of the in-process tier.
+pub(crate) const L1_PACKAGES: &[&str] =
+    &["cached", "foyer", "hitbox-fn", "hitbox-moka", "moka", "quick_cache", "tokio"];
+/// Those of the second tier.
+pub(crate) const L2_PACKAGES: &[&str] =
+    &["bincode", "cached", "fred", "hitbox-fn", "hitbox-redis", "multi-tier-cache", "redis", "tokio"];
 
 /// A list of facts, in Markdown.
-pub(crate) fn facts(command: &str) -> String {
+pub(crate) fn facts(command: &str, packages: &[&str]) -> String {
     let facts = [
         ("command", format!("`{command}`")),
         ("date", output("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
@@ -15,7 +19,7 @@ pub(crate) fn facts(command: &str) -> String {
         ("machine", machine()),
         ("load average at the start", load_average()),
         ("compiler", output("rustc", &["--version"])),
-        ("versions", versions(include_str!("../Cargo.lock"))),
+        ("versions", versions(include_str!("../Cargo.lock"), packages)),
     ];
     let lines = facts.map(|(name, fact)| format!("- {name}: {fact}\n"));
     lines.concat()
@@ -41,8 +45,8 @@ fn output(program: &str, arguments: &[&str]) -> String {
     output.map_or_else(|_| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn versions(lock: &str) -> String {
-    let found = PACKAGES.iter().filter_map(|package| {
+fn versions(lock: &str, packages: &[&str]) -> String {
+    let found = packages.iter().filter_map(|package| {
         let (_, entry) = lock.split_once(&format!("name = \"{package}\"\nversion = \""))?;
         let (version, _) = entry.split_once('"')?;
         Some(format!("{package} {version}"))

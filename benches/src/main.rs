@@ -1,4 +1,5 @@
-//! What a hit of the in-process tier costs, ours beside the peers': `cargo xtask bench l1`.
+//! What a hit of the in-process tier costs, ours beside the peers': `cargo xtask bench l1`. What the
+//! second tier costs is in [`second_tier`]: `cargo xtask bench l2`.
 //!
 //! [`workload`] is what is read, [`contender`] the loop that all run in, [`contenders`] who takes
 //! part; [`hits`], [`allocator`], [`memory`], [`future_size`], [`stampede`] and [`build_time`] are
@@ -13,6 +14,7 @@ mod hits;
 mod machine;
 mod memory;
 mod report;
+mod second_tier;
 mod stampede;
 mod table;
 mod workload;
@@ -30,6 +32,18 @@ use workload::Reads;
 const QUICK: Extent = Extent { repetitions: 5, turn: Duration::from_millis(10), builds: 0 };
 const FULL: Extent = Extent { repetitions: 21, turn: Duration::from_millis(40), builds: 3 };
 
+const QUICK_L2: second_tier::Extent =
+    second_tier::Extent { repetitions: 3, turn: Duration::from_millis(100), counted: 10_000, stampedes: 1, events: 50 };
+const FULL_L2: second_tier::Extent = second_tier::Extent {
+    repetitions: 11,
+    turn: Duration::from_millis(250),
+    counted: 50_000,
+    stampedes: 5,
+    events: 500,
+};
+
+const PROFILE: &str = "profile CONTENDER MILLIONS | profile hits|misses CONTENDER CONCURRENT SECONDS";
+
 /// What the columns mean, for whoever reads the file.
 const LEGEND: &str = include_str!("legend.md");
 
@@ -39,9 +53,15 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["l1"] => l1(FULL, "cargo xtask bench l1"),
         ["l1", "--quick"] => l1(QUICK, "cargo xtask bench l1 --quick"),
+        ["l2"] => l2(FULL_L2, "cargo xtask bench l2"),
+        ["l2", "--quick"] => l2(QUICK_L2, "cargo xtask bench l2 --quick"),
+        [second_tier::children::WORD, words @ ..] => return second_tier::children::main(words),
+        ["profile", users @ ("hits" | "misses"), contender, concurrent, seconds] => {
+            return second_tier::profile(users, contender, concurrent, seconds);
+        }
         ["profile", contender, millions] => return profile(contender, millions),
         _ => {
-            eprintln!("usage: cache-benches l1 [--quick] | profile CONTENDER MILLIONS");
+            eprintln!("usage: cache-benches l1 [--quick] | l2 [--quick] | {PROFILE}");
             return ExitCode::from(2);
         }
     }
@@ -70,7 +90,7 @@ fn profile(contender: &str, millions: &str) -> ExitCode {
 }
 
 fn l1(extent: Extent, command: &str) {
-    let facts = machine::facts(command);
+    let facts = machine::facts(command, machine::L1_PACKAGES);
     let table = report::measure(&contenders::all(), extent);
     println!("\n{table}");
     let build_times = match extent.builds {
@@ -78,8 +98,19 @@ fn l1(extent: Extent, command: &str) {
         builds => build_time::measure(builds).to_string(),
     };
     println!("\n{build_times}");
-    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md");
-    let text = format!("# Hits of the in-process tier\n\n{facts}\n{table}\n{LEGEND}\n{build_times}");
+    write("RESULTS.md", &format!("# Hits of the in-process tier\n\n{facts}\n{table}\n{LEGEND}\n{build_times}"));
+}
+
+fn l2(extent: second_tier::Extent, command: &str) {
+    let facts = machine::facts(command, machine::L2_PACKAGES);
+    let report = second_tier::measure(extent);
+    println!("\n{report}");
+    write("RESULTS-l2.md", &format!("# The second tier\n\n{facts}{report}"));
+}
+
+/// Writes a file of results beside the sources.
+fn write(name: &str, text: &str) {
+    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     match fs::write(&results, text) {
         Ok(()) => println!("written to {}", results.display()),
         Err(error) => eprintln!("cannot write {}: {error}", results.display()),

@@ -133,6 +133,14 @@ async fn changed(generation: &mut watch::Receiver<u64>) {
     }
 }
 
+/// The texts and names that these messages make invalid.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn effects(messages: &[crate::store::Message], table: &Table) -> (Vec<String>, Vec<String>) {
+    let effects = effects::Effects::of(messages, table, "me");
+    let names = effects.names();
+    (effects.texts, names)
+}
+
 #[cfg(test)]
 pub(crate) mod fake;
 #[cfg(test)]

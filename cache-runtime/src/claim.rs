@@ -9,7 +9,7 @@
 //! ```
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -73,11 +73,11 @@ pub(crate) struct Allowance(pub(crate) Duration);
 
 impl Allowance {
     /// An operation within what is left of the allowance. The store bounds each operation by the whole of it, so that a
-    /// second timer is needed only after a slow one.
+    /// second timer is needed only after a slow one. It is pinned already: a future that is given away takes its place twice.
     pub(crate) async fn spend<T>(
         &mut self,
         whole: Duration,
-        operation: impl Future<Output = Result<T, Fault>>,
+        operation: Pin<&mut impl Future<Output = Result<T, Fault>>>,
     ) -> Result<T, Fault> {
         let began = Instant::now();
         let answer = if self.0 >= whole.mul_f32(0.9) { operation.await } else { within(self.0, operation).await };
@@ -86,8 +86,11 @@ impl Allowance {
     }
 }
 
-async fn within<T>(most: Duration, operation: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-    let (mut operation, mut timeout) = (pin!(operation), pin!(timer::sleep(most)));
+async fn within<T>(
+    most: Duration,
+    mut operation: Pin<&mut impl Future<Output = Result<T, Fault>>>,
+) -> Result<T, Fault> {
+    let mut timeout = pin!(timer::sleep(most));
     std::future::poll_fn(|context| match operation.as_mut().poll(context) {
         Poll::Ready(answer) => Poll::Ready(answer),
         Poll::Pending => timeout.as_mut().poll(context).map(|()| Err(Fault::Timeout)),
@@ -124,6 +127,7 @@ enum Look {
 }
 
 impl Claiming<'_> {
+    /// What a hit does not need is boxed: all others carry it along.
     async fn find(&mut self) -> Result<Claim, Fault> {
         let mut waiting = Waiting { since: Instant::now(), polls: 0 };
         let mut tries = 0;
@@ -134,7 +138,7 @@ impl Claiming<'_> {
             match self.look().await? {
                 Look::Found(claim) => return Ok(claim),
                 Look::Take(over) => {
-                    if let Some(lease) = self.take_over(over).await? {
+                    if let Some(lease) = Box::pin(self.take_over(over)).await? {
                         return Ok(Claim::Lease(lease));
                     }
                     tries += 1;
@@ -144,7 +148,7 @@ impl Claiming<'_> {
                     tracing::warn!(function, key, "another process loads for too long: loaded without the second tier");
                     return Ok(Claim::Without);
                 }
-                Look::Wait(token) => self.wait(token, &mut waiting).await?,
+                Look::Wait(token) => Box::pin(self.wait(token, &mut waiting)).await?,
             }
         }
         Ok(Claim::Without)
@@ -155,7 +159,7 @@ impl Claiming<'_> {
         // Whoever joins from here on does not get what this read finds.
         self.lead.reading();
         let sent = self.missed.node.time.now();
-        let read = self.second.store.read(&self.place.entry, &self.place.stamps);
+        let read = pin!(self.second.store.read(&self.place.entry, &self.place.stamps));
         let Seen { slot, stamps } = self.allowance.spend(whole, read).await?;
         Ok(match slot {
             Slot::Empty => Look::Take(Over::Nothing),
@@ -168,7 +172,7 @@ impl Claiming<'_> {
             Slot::Value(bytes) => match self.opening().open(&self.missed.node, self.second, &bytes, &stamps, sent) {
                 Opened::Fresh(stored) => Look::Found(Claim::Hit(stored)),
                 Opened::Stale(stored) => {
-                    let refresh = self.refresh(&bytes, &stamps).await?;
+                    let refresh = Box::pin(self.refresh(&bytes, &stamps)).await?;
                     Look::Found(Claim::Stale(stored, refresh))
                 }
                 Opened::Over => Look::Take(Over::Head(bytes[..HEAD].to_vec())),
@@ -186,7 +190,8 @@ impl Claiming<'_> {
         let etag = Token(*head.last_chunk().expect("the beginning ends with the token"));
         let lease = self.missed.load_timeout().min(MOST_REFRESH);
         let (whole, store) = (self.second.settings.op_timeout, &self.second.store);
-        let is_ours = self.allowance.spend(whole, store.refresh(&self.place.entry, etag, lease)).await?;
+        let refresh = pin!(store.refresh(&self.place.entry, etag, lease));
+        let is_ours = self.allowance.spend(whole, refresh).await?;
         let snapshot = stamps.iter().copied().collect::<Option<Vec<_>>>().filter(|_| is_ours);
         Ok(snapshot.map(|snapshot| Refresh { head, snapshot }))
     }
@@ -208,7 +213,7 @@ impl Claiming<'_> {
         // Its duty begins before the command is sent: a lease that was taken by a call that left is given back.
         let lease = self.second.keeper.hold(&self.place.entry, token, self.missed.load_timeout());
         let stamp_life = self.missed.address.function.stamp_life();
-        let take = self.second.store.lease(&self.place.entry, over, &self.place.stamps, stamp_life, token);
+        let take = pin!(self.second.store.lease(&self.place.entry, over, &self.place.stamps, stamp_life, token));
         match self.allowance.spend(whole, take).await? {
             Leased::Taken(snapshot) => Ok(Ok(lease.taken(snapshot))),
             Leased::Held(slot) => {

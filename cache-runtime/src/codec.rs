@@ -74,7 +74,7 @@ use dispatch;
 
 impl Codec {
     /// Every codec of this build, the ones that know field names first: the order in which a function falls back.
-    const FALLBACKS: &'static [Self] = &[
+    pub(crate) const FALLBACKS: &'static [Self] = &[
         #[cfg(feature = "msgpack")]
         Self::MessagePack,
         Self::Json,
@@ -174,6 +174,12 @@ impl fmt::Display for CodeError {
     }
 }
 
+/// A coder of every type that the tests know.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn coders() -> Vec<Coder> {
+    samples::samples().into_iter().map(|sample| sample.coder).collect()
+}
+
 #[cfg(test)]
 mod change_tests;
 #[cfg(test)]
@@ -182,7 +188,7 @@ mod choice_tests;
 mod mutation_tests;
 #[cfg(test)]
 mod reader_tests;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod samples;
 
 #[cfg(test)]

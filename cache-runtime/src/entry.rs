@@ -50,14 +50,14 @@ impl<T: Value> Entry<T> {
     pub(crate) fn new<S: Shape<Kept = T>>(function: &'static Function, parts: &impl Parts) -> Self {
         let node = Arc::clone(Cache::current().node());
         let drafts = function.drafts(parts);
-        let address = node.address_of(function, Key::of(registry::number_of(function), parts), &drafts);
+        let address = node.address_of(function, Key::of(registry::number_of(function), parts), drafts.clone());
         Self { node, address, drafts, keeping: Keeping::of::<S>() }
     }
 
     /// The same entry in another cache.
     #[must_use]
     pub fn within(mut self, cache: &Cache) -> Self {
-        self.address = cache.node().address_of(self.address.function, self.address.key, &self.drafts);
+        self.address = cache.node().address_of(self.address.function, self.address.key, self.drafts.clone());
         self.node = Arc::clone(cache.node());
         self
     }

@@ -231,6 +231,19 @@ fn checksum(place: Place<'_>, bytes: &[u8]) -> u64 {
     xxh3_64(&parts)
 }
 
+/// These bytes with everything set right that tells a value from anything else.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn resealed(key: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut slot = bytes.to_vec();
+    slot.resize(slot.len().max(OVERHEAD), 0);
+    slot[..2].copy_from_slice(b"V0");
+    slot[VALUE_HEAD..VALUE_HEAD + 3].copy_from_slice(&[MAGIC[0], MAGIC[1], FORMAT]);
+    let token = Token(slot[2..HEAD].try_into().expect("sixteen bytes"));
+    let checksum = checksum(Place { key, token }, &slot[CHECKED..]);
+    slot[CHECKED - 8..CHECKED].copy_from_slice(&checksum.to_be_bytes());
+    slot
+}
+
 /// The payload as it was before compression.
 fn unpacked(bytes: &[u8], original: Option<u32>, most: usize) -> Result<Cow<'_, [u8]>, Damage> {
     let length = original.map_or(bytes.len(), |length| usize::try_from(length).unwrap_or(usize::MAX));

@@ -1,7 +1,7 @@
 //! The load and what becomes of its value. As little as possible is generic: it is compiled again for every function.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -104,7 +104,7 @@ impl Loading {
             }
             Tenure::Refresh(refresh) => {
                 let fill = Fill { node, address, coder, value: &value, life: lives.stored, took };
-                fill.in_place_of(refresh).await
+                Box::pin(fill.in_place_of(refresh)).await
             }
             Tenure::Embedded => true,
             Tenure::Without(permit) => {
@@ -167,13 +167,13 @@ impl Fill<'_> {
         {
             let put = Some((place.entry.clone(), bytes, life));
             let invalidation = Invalidation { put, ..Invalidation::default() };
-            return second.store.invalidate(&invalidation, None).await.is_ok();
+            return Box::pin(second.store.invalidate(&invalidation, None)).await.is_ok();
         }
         let ending = match &slot {
             Some((bytes, life)) => Ending::Fill(bytes, *life),
             None => Ending::Release,
         };
-        let end = lease.end(&second.store, ending, &place.stamps);
+        let end = pin!(lease.end(&second.store, ending, &place.stamps));
         match allowance.spend(second.settings.op_timeout, end).await {
             Ok(accepted) => {
                 if accepted && slot.is_some() {
@@ -198,7 +198,7 @@ impl Fill<'_> {
         if !self.node.rules.holds(Rule::FillToken) {
             let put = Some((place.entry.clone(), bytes, life));
             let invalidation = Invalidation { put, ..Invalidation::default() };
-            return second.store.invalidate(&invalidation, None).await.is_ok();
+            return Box::pin(second.store.invalidate(&invalidation, None)).await.is_ok();
         }
         match second.store.supersede(&place.entry, &refresh.head, &bytes, life, &place.stamps).await {
             Ok(ended) => ended.held && ended.stamps.iter().map(Option::as_ref).eq(refresh.snapshot.iter().map(Some)),
@@ -215,7 +215,7 @@ impl Fill<'_> {
         if self.node.rules.holds(Rule::Snapshot) || place.stamps.is_empty() {
             return lease;
         }
-        match second.store.read(&place.entry, &place.stamps).await {
+        match Box::pin(second.store.read(&place.entry, &place.stamps)).await {
             Ok(seen) => lease.taken(seen.stamps.into_iter().flatten().collect()),
             Err(_) => lease,
         }

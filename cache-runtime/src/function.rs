@@ -108,7 +108,7 @@ impl Route {
     pub(crate) fn text_of(&self, event: &dyn Any, hash_key: &HashKey) -> Option<String> {
         let mut key = RouteKey { route: self, draft: None };
         (self.render)(event, &mut key);
-        key.draft.map(|draft| draft.text(hash_key))
+        key.draft.map(|draft| draft.into_text(hash_key))
     }
 }
 

@@ -81,6 +81,9 @@ mod flight;
 mod function;
 mod functions;
 mod health;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod hostile;
 mod journal;
 mod key;
 mod l1;

@@ -12,6 +12,8 @@
 //!
 //! What scripts use together with the bus stands in its cluster slot, by the tag in braces.
 
+use std::fmt::Write;
+
 /// The names that one application uses whatever its functions are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Names {
@@ -55,14 +57,16 @@ pub(crate) fn stripe(entry: &str) -> u16 {
 
 /// Names shorter than this stand as they are; a longer one keeps its head and ends in `~` and 128 bits of its BLAKE3
 /// digest. That is exactly as long, so that no name is the digested form of another.
-const LONGEST: usize = 512;
+pub(crate) const LONGEST: usize = 512;
 
 /// Length of the digest in hexadecimal and its `~`.
 const DIGEST: usize = 33;
 
 /// The entry of the key with this text, in this version of its function.
 pub(crate) fn entry(app: &str, version: u32, text: &str) -> String {
-    bounded(format!("{app}:v{version}:{text}"))
+    let mut name = String::with_capacity(app.len() + text.len() + 9);
+    write!(name, "{app}:v{version}:{text}").expect("text can be written");
+    bounded(name)
 }
 
 /// The stamp of the group with this text. It has no version: an event reaches the entries of every live one.

@@ -128,13 +128,13 @@ impl Node {
 
     /// The address of the call with these parts.
     pub(crate) fn address(&self, function: &'static Function, parts: &dyn Parts) -> Address {
-        self.address_of(function, Key::of(function.number(), parts), &function.drafts(parts))
+        self.address_of(function, Key::of(function.number(), parts), function.drafts(parts))
     }
 
     /// The address of this key in this node: its texts depend on the node's secret, its slots on the node's seed.
-    pub(crate) fn address_of(&self, function: &'static Function, key: Key, drafts: &Drafts) -> Address {
-        let text = drafts.key.text(&self.hash_key);
-        let groups: Vec<_> = drafts.groups.iter().map(|draft| draft.text(&self.hash_key)).collect();
+    pub(crate) fn address_of(&self, function: &'static Function, key: Key, drafts: Drafts) -> Address {
+        let text = drafts.key.into_text(&self.hash_key);
+        let groups: Vec<_> = drafts.groups.into_iter().map(|draft| draft.into_text(&self.hash_key)).collect();
         let slots = Slots { key: self.slot(&text), groups: groups.iter().map(|text| self.slot(text)).collect() };
         Address { function, key, text, groups, slots }
     }

@@ -37,3 +37,5 @@ pub(crate) use self::hash_slot::HashSlot;
 pub(crate) use self::servers::{Identity, ServerSettings, Servers};
 pub(crate) use self::session::Push;
 pub(crate) use self::store::{Store, StoreSettings};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::target::Target;

@@ -16,7 +16,7 @@ mod table;
 pub(crate) use self::plan::{Happened, Named, Plan};
 pub(crate) use self::table::Table;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod sample;
 #[cfg(test)]
 mod tests;

@@ -330,7 +330,12 @@ impl<T: Clone + Send + Sync + 'static> Keeping<T> for Behind {
 
     #[inline(always)]
     fn take(kept: Kept) -> Option<T> {
-        kept.downcast_ref().cloned()
+        // A value of the second tier that nobody else was given is handed on as it is.
+        if Arc::strong_count(&kept) == 1 {
+            kept.downcast().ok().map(Arc::unwrap_or_clone)
+        } else {
+            kept.downcast_ref().cloned()
+        }
     }
 
     fn view(kept: &Kept, see: impl FnOnce(&T)) {

@@ -6,18 +6,18 @@ use crate::run::{Invocation, Steps};
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["l1", rest @ ..] => l1(rest),
+        [tier @ ("l1" | "l2"), rest @ ..] => measure(tier, rest),
         ["check"] => check(),
         ["check", other, ..] | [other, ..] => Err(Failure::unknown_argument("bench", other)),
-        [] => Err(Failure::usage("say what to measure: `cargo xtask bench l1 [--quick]`")),
+        [] => Err(Failure::usage("say what to measure: `cargo xtask bench l1|l2 [--quick]`")),
     }
 }
 
-fn l1(flags: &[&str]) -> Result<(), Failure> {
+fn measure(tier: &str, flags: &[&str]) -> Result<(), Failure> {
     if let Some(other) = flags.iter().find(|flag| **flag != "--quick") {
-        return Err(Failure::unknown_argument("bench l1", other));
+        return Err(Failure::unknown_argument(&format!("bench {tier}"), other));
     }
-    let command = ["run", "--release", "--", "l1"];
+    let command = ["run", "--release", "--", tier];
     Invocation::cargo(&[&command[..], flags].concat()).within("benches").run()
 }
 

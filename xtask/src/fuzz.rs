@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: the fuzz targets of cache-spec, for a fixed time each.
+//! `cargo xtask fuzz`: the fuzz targets of the grammar and of whatever strangers may write, for a fixed time each.
 
 use std::fs;
 
@@ -6,7 +6,8 @@ use crate::failure::Failure;
 use crate::run::{Invocation, Steps};
 use crate::workspace;
 
-const TARGETS: &str = "cache-spec/fuzz/fuzz_targets";
+/// The crates that have fuzz targets.
+const CRATES: [&str; 2] = ["cache-spec", "cache-runtime"];
 const DEFAULT_SECONDS: u64 = 60;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -21,20 +22,31 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let targets = chosen(request.target.as_deref(), &targets()?)?;
     let mut steps = Steps::default();
     for target in targets {
-        steps.add("fuzz", move || fuzz(&target, request.seconds));
+        steps.add("fuzz", move || target.fuzz(request.seconds));
     }
     steps.run()
 }
 
-/// New inputs go to the corpus; the seeds are kept in the repository.
-fn fuzz(target: &str, seconds: u64) -> Result<(), Failure> {
-    let (corpus, seeds) = (format!("fuzz/corpus/{target}"), format!("fuzz/seeds/{target}"));
-    fs::create_dir_all(workspace::root().join("cache-spec").join(&corpus))
-        .map_err(|error| Failure::work(format!("cannot make `cache-spec/{corpus}`: {error}")))?;
-    let limit = format!("-max_total_time={seconds}");
-    let cargo_fuzz = ["run", "nightly", "cargo", "fuzz", "run", target, &corpus, &seeds];
-    let options = ["--", &limit, "-only_ascii=0"];
-    Invocation::program("rustup", &[&cargo_fuzz[..], &options].concat()).within("cache-spec").run()
+/// One target.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Target {
+    name: String,
+    of: &'static str,
+}
+
+impl Target {
+    /// New inputs go to the corpus; the seeds are kept in the repository.
+    fn fuzz(&self, seconds: u64) -> Result<(), Failure> {
+        let Self { name, of } = self;
+        let (corpus, seeds) = (format!("fuzz/corpus/{name}"), format!("fuzz/seeds/{name}"));
+        fs::create_dir_all(workspace::root().join(of).join(&corpus))
+            .map_err(|error| Failure::work(format!("cannot make `{of}/{corpus}`: {error}")))?;
+        let limit = format!("-max_total_time={seconds}");
+        let cargo_fuzz = ["run", "nightly", "cargo", "fuzz", "run", name, &corpus, &seeds];
+        // No input of a few kilobytes may ask for more memory at once.
+        let options = ["--", &limit, "-only_ascii=0", "-malloc_limit_mb=64", "-rss_limit_mb=2048"];
+        Invocation::program("rustup", &[&cargo_fuzz[..], &options].concat()).within(of).run()
+    }
 }
 
 fn parse(arguments: &[String]) -> Result<Request, Failure> {
@@ -78,32 +90,36 @@ fn ensure_tools() -> Result<(), Failure> {
     )))
 }
 
-fn targets() -> Result<Vec<String>, Failure> {
-    let unreadable = |error| Failure::work(format!("cannot list `{TARGETS}`: {error}"));
-    let mut names = Vec::new();
-    for entry in fs::read_dir(workspace::root().join(TARGETS)).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
-            names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+fn targets() -> Result<Vec<Target>, Failure> {
+    let mut targets = Vec::new();
+    for of in CRATES {
+        let folder = workspace::root().join(of).join("fuzz/fuzz_targets");
+        let unreadable = |error| Failure::work(format!("cannot list `{}`: {error}", folder.display()));
+        for entry in fs::read_dir(&folder).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                targets.extend(path.file_stem().map(|stem| Target { name: stem.to_string_lossy().into_owned(), of }));
+            }
         }
     }
-    names.sort();
-    Ok(names)
+    targets.sort();
+    Ok(targets)
 }
 
-fn chosen(wanted: Option<&str>, targets: &[String]) -> Result<Vec<String>, Failure> {
+fn chosen(wanted: Option<&str>, targets: &[Target]) -> Result<Vec<Target>, Failure> {
     let Some(wanted) = wanted else {
         return Ok(targets.to_vec());
     };
-    if targets.iter().any(|target| target == wanted) {
-        return Ok(vec![wanted.to_owned()]);
+    if let Some(target) = targets.iter().find(|target| target.name == wanted) {
+        return Ok(vec![target.clone()]);
     }
-    Err(Failure::usage(format!("there is no fuzz target `{wanted}`; there is: {}", targets.join(", "))))
+    let names: Vec<_> = targets.iter().map(|target| target.name.as_str()).collect();
+    Err(Failure::usage(format!("there is no fuzz target `{wanted}`; there is: {}", names.join(", "))))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Request, chosen, parse};
+    use super::{Request, Target, chosen, parse};
 
     fn words(line: &str) -> Vec<String> {
         line.split_whitespace().map(str::to_owned).collect()
@@ -125,7 +141,8 @@ mod tests {
 
     #[test]
     fn an_unknown_target_is_refused_with_the_list() {
-        let targets = words("duration template");
+        let target = |name: &str| Target { name: name.to_owned(), of: "cache-spec" };
+        let targets = vec![target("duration"), target("template")];
         let failure = chosen(Some("tmplate"), &targets).expect_err("there is no such target");
         assert!(failure.to_string().contains("duration, template"), "{failure}");
         assert_eq!(chosen(None, &targets).expect("all of them"), targets);

@@ -6,6 +6,7 @@
 mod bench;
 mod failure;
 mod fuzz;
+mod model;
 mod prerequisites;
 mod run;
 mod stress;
@@ -46,6 +47,14 @@ const COMMANDS: &[Command] = &[
         run: fuzz::run,
     },
     Command {
+        name: "model",
+        arguments: "[--large | --states N | --only CONFIGURATION | --mutant MUTANT]",
+        does: "explore the model of the protocol: every state of the small configurations, and every mutant caught\n\
+               --large goes on with the large ones until 500 million states were seen, --states until N\n\
+               --mutant prints the shortest way to the promise that it breaks",
+        run: model::run,
+    },
+    Command {
         name: "stress",
         arguments: "[--minutes N] [--processes N] [--seed N] [--without RULE[,RULE..]]",
         does: "the long run over a real Redis, 5 minutes and 4 processes unless said otherwise: everything goes wrong\n\
@@ -55,9 +64,10 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        arguments: "l1 [--quick] | check",
+        arguments: "l1|l2 [--quick] | check",
         does: "l1: measure hits of the in-process tier beside its peers into benches/RESULTS.md;\n\
                --quick for a look, without build times\n\
+               l2: the same for the second tier, over a redis-server of its own, into benches/RESULTS-l2.md\n\
                check: formatting and clippy of the benches, a workspace of their own",
         run: bench::run,
     },

@@ -49,50 +49,46 @@ fn shown(digest: &[u8; 32], hash_key: &HashKey) -> String {
 /// A text whose hashed parts wait for the secret of a cache.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Draft {
-    segments: Vec<Segment>,
-}
-
-#[derive(Clone, Debug)]
-enum Segment {
-    Text(String),
-    Digest([u8; 32]),
+    /// What stands in front of the first digest: mostly all of it.
+    text: String,
+    /// Digests, and what stands behind each.
+    hashed: Vec<([u8; 32], String)>,
 }
 
 impl Draft {
+    fn new() -> Self {
+        Self { text: String::with_capacity(48), hashed: Vec::new() }
+    }
+
     fn end(&mut self) -> &mut String {
-        if !matches!(self.segments.last(), Some(Segment::Text(_))) {
-            self.segments.push(Segment::Text(String::with_capacity(48)));
-        }
-        match self.segments.last_mut() {
-            Some(Segment::Text(text)) => text,
-            _ => unreachable!("it has just been pushed"),
+        match self.hashed.last_mut() {
+            Some((_, behind)) => behind,
+            None => &mut self.text,
         }
     }
 
     fn push_part(&mut self, parts: &dyn Parts, number: usize) {
         let part = parts.one(number);
         match part.digest() {
-            Some(digest) => self.segments.push(Segment::Digest(digest)),
+            Some(digest) => self.hashed.push((digest, String::new())),
             None => part.write(&mut KeyWriter::text(self.end())),
         }
     }
 
     /// The text under the secret of a cache.
-    pub(crate) fn text(&self, hash_key: &HashKey) -> String {
-        let segment = |segment: &Segment| match segment {
-            Segment::Text(text) => text.clone(),
-            Segment::Digest(digest) => shown(digest, hash_key),
-        };
-        match self.segments.as_slice() {
-            [Segment::Text(text)] => text.clone(),
-            segments => segments.iter().map(segment).collect(),
+    pub(crate) fn into_text(self, hash_key: &HashKey) -> String {
+        let Self { mut text, hashed } = self;
+        for (digest, behind) in hashed {
+            text.push_str(&shown(&digest, hash_key));
+            text.push_str(&behind);
         }
+        text
     }
 }
 
 /// The text of a key: its template with these values.
 pub(crate) fn key_draft(pieces: &[Piece], parts: &dyn Parts) -> Draft {
-    let mut draft = Draft::default();
+    let mut draft = Draft::new();
     for piece in pieces {
         match piece {
             Piece::Literal(literal) => draft.end().push_str(literal),
@@ -104,7 +100,7 @@ pub(crate) fn key_draft(pieces: &[Piece], parts: &dyn Parts) -> Draft {
 
 /// The text of a pattern with these values; `binds` says which part each of its placeholders is.
 pub(crate) fn pattern_draft(pieces: &[PatternPiece], binds: impl Fn(usize) -> usize, parts: &dyn Parts) -> Draft {
-    let mut draft = Draft::default();
+    let mut draft = Draft::new();
     for piece in pieces {
         match piece {
             PatternPiece::Literal(literal) => draft.end().push_str(literal),

@@ -120,7 +120,8 @@ impl<C: Carrier> Reads<C> {
         };
         let mut load = C::Load::default();
         names.add_to(&self.shared.carrier, &mut load);
-        let mut replies = self.shared.carry(load, names.count()).await?;
+        // Boxed, since those who go out with others do not need it.
+        let mut replies = Box::pin(self.shared.carry(load, names.count())).await?;
         drop(flight);
         Ok(open(&mut replies))
     }

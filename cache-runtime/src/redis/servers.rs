@@ -131,7 +131,7 @@ impl Servers {
         let pool = self.topology.pool(slot).ok_or(Fault::Away)?;
         match pool.command(command).await {
             Ok(value) => Ok(value),
-            Err(miss) => self.follow(miss, command).await,
+            Err(miss) => Box::pin(self.follow(miss, command)).await,
         }
     }
 
@@ -143,7 +143,7 @@ impl Servers {
     ) -> Result<Vec<Result<Value, Fault>>, Fault> {
         let pool = self.topology.pool(slot).ok_or(Fault::Away)?;
         let replies = pool.pipeline(pipeline).await?;
-        Ok(self.follow_all(replies, pipeline).await)
+        Ok(Box::pin(self.follow_all(replies, pipeline)).await)
     }
 
     /// By its digest; a server that does not know it is given all of it.

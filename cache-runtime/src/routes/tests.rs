@@ -104,7 +104,7 @@ fn check<T: KeyPart + Serialize>(value: &T) {
         let pattern = Pattern::parse(pattern).expect("no mistakes");
         EventJson::read(&json).text(&pattern, &KEY).expect("usable")
     };
-    let typed = |draft: Draft| draft.text(&KEY);
+    let typed = |draft: Draft| draft.into_text(&KEY);
     let pieces = [Piece::Literal("x:"), Piece::Value(0)];
     assert_eq!(render("x:<value>"), typed(key_draft(&pieces, &(value,))), "{}", String::from_utf8_lossy(&json));
     assert_eq!(render("x:<value:hash>"), typed(key_draft(&pieces, &(&Hashed(value),))));

@@ -1,0 +1,176 @@
+//! The reader of the bus: which server, what is new, is anything missing, apply it, extend the right.
+
+use crate::config::Target;
+use crate::milestone::Milestone;
+use crate::model::Protocol;
+use crate::mutant::Mutant;
+use crate::promise::Flaw;
+use crate::protocol::{Answer, Bus, Message, Probe, Reading, State, each, has};
+
+impl Protocol {
+    /// Looks which server it is, registers there, and asks what is new.
+    pub(crate) fn ask(&self, state: &mut State, process: usize) {
+        let run = state.server.run;
+        let held = &mut state.processes[process];
+        let is_another = held.run != 0 && held.run != run;
+        held.run = run;
+        if is_another && !self.lacks(Mutant::Identity) {
+            self.reach(Milestone::AnotherServer);
+            state.processes[process].reader = None;
+            self.lose_server(state, process);
+        }
+        self.register(state, process);
+        state.processes[process].probe = Probe::Asked { run, age: 0 };
+    }
+
+    fn register(&self, state: &mut State, process: usize) {
+        if state.processes[process].is_registered {
+            return;
+        }
+        state.server.routes |= self.config.linked(process);
+        self.read_routes(state, process);
+        state.processes[process].is_registered = true;
+    }
+
+    /// The server answers.
+    #[expect(clippy::unused_self, reason = "a step of the protocol as all others")]
+    pub(crate) fn serve_probe(&self, state: &mut State, process: usize, run: u8, age: u8) {
+        let held = &mut state.processes[process];
+        let bus = held
+            .reader
+            .map_or(Bus { end: state.server.bus.end, ..Bus::default() }, |at| state.server.bus.after(at.last));
+        // Another server than the one that was looked at: over another connection.
+        let is_same = run == state.server.run;
+        held.probe = Probe::Answered(Answer { is_same, age, bus, routes: state.server.routes });
+    }
+
+    /// Whether something has to be unlinked before the fences.
+    pub(crate) fn uncovered(&self, state: &State, process: usize, answer: &Answer) -> u8 {
+        if !is_dense(state, process, answer) {
+            return 0;
+        }
+        let known = state.processes[process].known;
+        self.of_others(process, answer).fold(0, |keys, message| keys | self.keys_of(*message, known) & !message.covered)
+    }
+
+    fn of_others<'a>(&'a self, process: usize, answer: &'a Answer) -> impl Iterator<Item = &'a Message> {
+        let is_own = move |writes: u8| each(writes).all(|write| self.config.writes[write].process == Some(process));
+        answer.bus.messages().iter().filter(move |message| !is_own(message.writes))
+    }
+
+    /// The keys that a message names, as far as their routes are known. A group is unlinked by whoever publishes.
+    fn keys_of(&self, message: Message, known: u8) -> u8 {
+        each(message.writes).fold(0, |keys, write| {
+            let spec = &self.config.writes[write];
+            if spec.target == Target::Group { keys } else { keys | spec.names & known }
+        })
+    }
+
+    /// What publishers have not covered is unlinked.
+    pub(crate) fn unlink_uncovered(&self, state: &mut State, process: usize) {
+        let Probe::Answered(answer) = state.processes[process].probe else { return };
+        self.reach(Milestone::Uncovered);
+        let keys = self.uncovered(state, process, &answer);
+        if self.lacks(Mutant::FenceFirst) {
+            self.fence_off(state, process, &answer);
+        } else {
+            state.server.unlink(keys, false);
+        }
+        state.processes[process].probe = Probe::Unlinked(answer);
+    }
+
+    fn fence_off(&self, state: &mut State, process: usize, answer: &Answer) {
+        for message in self.of_others(process, answer) {
+            self.reach(Milestone::Heard);
+            let keys = each(message.writes).fold(0, |keys, write| keys | self.config.writes[write].names);
+            self.bump(state, process, keys);
+        }
+    }
+
+    /// The reply is applied to its end: then, and only then, the right is extended.
+    pub(crate) fn apply(&self, state: &mut State, process: usize, probe: Probe) {
+        let (Probe::Answered(answer) | Probe::Unlinked(answer)) = probe else { return };
+        state.processes[process].probe = Probe::None;
+        let end = answer.bus.end;
+        let at = state.processes[process].reader.replace(end);
+        match at {
+            None => self.drop_all(state, process),
+            Some(at) if end.last < at.last || end.added < at.added => {
+                self.reach(Milestone::Gap);
+                self.lose_server(state, process);
+            }
+            Some(at) if !is_read_to(at, &answer) => {
+                self.reach(Milestone::Gap);
+                if !self.lacks(Mutant::Gap) {
+                    self.drop_all(state, process);
+                }
+            }
+            Some(_) => self.apply_messages(state, process, &answer, matches!(probe, Probe::Unlinked(_))),
+        }
+        state.processes[process].applied = end.last;
+        if answer.routes != state.processes[process].version {
+            self.read_routes(state, process);
+        }
+    }
+
+    fn apply_messages(&self, state: &mut State, process: usize, answer: &Answer, is_unlinked: bool) {
+        if is_unlinked && self.lacks(Mutant::FenceFirst) {
+            let known = state.processes[process].known;
+            let keys = self.of_others(process, answer).fold(0, |keys, message| keys | self.keys_of(*message, known));
+            state.server.unlink(keys, false);
+        } else {
+            self.fence_off(state, process, answer);
+        }
+        if answer.routes == 0 {
+            return self.lose_server(state, process);
+        }
+        // `is_still`: an answer of another server than the one that was looked at extends nothing.
+        state.processes[process].counted += answer.bus.length;
+        if answer.is_same || self.lacks(Mutant::Generation) {
+            if state.processes[process].counted != answer.bus.end.added {
+                state.flaw = state.flaw.or(Some(Flaw::SkippedMessages));
+            }
+            let age = if self.lacks(Mutant::RightFromSending) { 0 } else { answer.age };
+            let held = &mut state.processes[process];
+            held.right = held.right.max(self.config.staleness.saturating_sub(age));
+            self.remember_forgotten(state, process);
+        }
+    }
+
+    /// The server may have lost what it had.
+    fn lose_server(&self, state: &mut State, process: usize) {
+        if !self.lacks(Mutant::Gap) {
+            self.drop_all(state, process);
+        }
+        state.processes[process].is_registered = false;
+        if !self.lacks(Mutant::Recent) {
+            let recent = std::mem::take(&mut state.processes[process].recent);
+            self.add_to_journal(state, process, recent);
+        }
+    }
+
+    /// A process that has read the bus of the new server holds to what it invalidated before: it is in the journal, or it
+    /// is promised again.
+    fn remember_forgotten(&self, state: &mut State, process: usize) {
+        for write in 0..self.config.writes.len() {
+            let is_own = self.config.writes[write].process == Some(process);
+            let waits = has(state.processes[process].journal, write);
+            let written = &mut state.writes[write];
+            if is_own && !waits && written.step == crate::protocol::Step::Forgotten {
+                written.step = crate::protocol::Step::Applied(0);
+            }
+        }
+    }
+}
+
+/// Whether nothing is missing between the position and the messages.
+fn is_read_to(at: Reading, answer: &Answer) -> bool {
+    let messages = answer.bus.messages();
+    let last = messages.last().map_or(at.last, |message| message.id);
+    let added = at.added + u8::try_from(messages.len()).expect("a few messages");
+    Reading { last, added } == answer.bus.end
+}
+
+fn is_dense(state: &State, process: usize, answer: &Answer) -> bool {
+    state.processes[process].reader.is_some_and(|at| is_read_to(at, answer))
+}
