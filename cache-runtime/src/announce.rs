@@ -2,17 +2,19 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::function::Function;
+use crate::instant::Instant;
 use crate::metric::Metric;
 use crate::node::{Address, Node};
 use crate::publish::Receipt;
 use crate::routes::{Happened, Plan};
 use crate::rules::Rule;
 use crate::second::Second;
+use crate::steps::Step;
 use crate::store::{Ending, Invalidated, Invalidation, Token as LeaseToken};
 use crate::timer;
 use crate::token::Token;
@@ -128,12 +130,18 @@ pub(crate) async fn announce(node: &Arc<Node>, announcement: Announcement) -> Re
         node.count(function, Metric::Invalidated);
     }
     let invalidated = announcement.plan.named.len();
+    let watched = node.steps.are_watched().then(|| announcement.plan.texts().map(str::to_owned).collect::<Vec<_>>());
+    node.steps.at(Step::Invalidating).await;
     // Whoever loads is detached, and what is kept here unusable, before anything is sent.
     fence(node, &announcement.plan);
     let sending = Arc::clone(node);
     let sent = second.runtime.spawn(async move { send(&sending, announcement).await }).await;
     // The runtime is shutting down: nothing is known of what was sent.
-    Receipt::announced(invalidated, sent.unwrap_or_default())
+    let token = sent.unwrap_or_default();
+    if let Some(texts) = watched {
+        node.steps.at(Step::Invalidated { texts: &texts, applied: token.is_some() }).await;
+    }
+    Receipt::announced(invalidated, token)
 }
 
 fn fence(node: &Node, plan: &Plan) {
@@ -145,13 +153,16 @@ async fn send(node: &Node, mut announcement: Announcement) -> Option<Token> {
     let second = node.second.as_ref()?;
     let mut invalidation = announcement.invalidation(node, second);
     for _ in 0..MOST_PLANS {
+        let since = second.journal.repeats();
         match tell(node, second, &invalidation, announcement.plan.version.as_deref()).await {
             Ok(Invalidated::At(position)) => {
                 // What was read from the second tier since, before it took effect there.
                 if node.rules.holds(Rule::SecondBump) {
                     fence(node, &announcement.plan);
                 }
-                second.journal.succeeded(&announcement.plan, invalidation);
+                if !second.journal.succeeded(since, &announcement.plan, invalidation) {
+                    return None;
+                }
                 if let Some(put) = &announcement.put {
                     fill(second, put).await;
                 }
@@ -235,12 +246,17 @@ pub(crate) async fn everywhere(node: &Node, receipt: &Receipt, timeout: Duration
 /// How many processes may still serve what the receipt made invalid; at least one where that cannot be told.
 async fn waiting(second: &Second, receipt: &Receipt) -> usize {
     let Some(token) = receipt.token() else { return 1 };
+    // Who has not read so far on this connection does not know yet whether it is the server that it was.
+    if !second.has_read(token.position()) {
+        return 1;
+    }
     match second.store.nodes().await {
         Ok(nodes) => {
             let others = nodes.seen.iter().filter(|node| node.id != second.id && node.remaining.is_some());
             let behind = others.filter(|node| node.applied < token.position()).count();
-            // The server may have lost who reads the bus: until their right is over, there may be others.
-            if nodes.kept_for <= second.settings.max_staleness { behind.max(1) } else { behind }
+            // The server may have lost who reads the bus, or for how long: until their right is over, there may be others.
+            let is_unknown = nodes.kept_for <= second.settings.max_staleness || second.has_lost_lately();
+            if is_unknown { behind.max(1) } else { behind }
         }
         Err(_) => 1,
     }

@@ -11,11 +11,12 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::codec::Coder;
 use crate::fault::Fault;
 use crate::flight::Lead;
+use crate::instant::Instant;
 use crate::key::Key;
 use crate::lease::Lease;
 use crate::metric::Metric;
@@ -69,9 +70,24 @@ struct Claiming<'a> {
 
 /// How much of a call's time the second tier may still take.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Allowance(pub(crate) Duration);
+pub(crate) struct Allowance {
+    left: Duration,
+    /// The beginning of an operation that is not accounted for yet.
+    began: Option<Instant>,
+}
 
 impl Allowance {
+    fn new(left: Duration) -> Self {
+        Self { left, began: None }
+    }
+
+    /// What begins now is not the second tier's time.
+    pub(crate) fn pause(&mut self) {
+        if let Some(began) = self.began.take() {
+            self.left = self.left.saturating_sub(began.elapsed());
+        }
+    }
+
     /// An operation within what is left of the allowance. The store bounds each operation by the whole of it, so that a
     /// second timer is needed only after a slow one. It is pinned already: a future that is given away takes its place twice.
     pub(crate) async fn spend<T>(
@@ -79,10 +95,12 @@ impl Allowance {
         whole: Duration,
         operation: Pin<&mut impl Future<Output = Result<T, Fault>>>,
     ) -> Result<T, Fault> {
-        let began = Instant::now();
-        let answer = if self.0 >= whole.mul_f32(0.9) { operation.await } else { within(self.0, operation).await };
-        self.0 = self.0.saturating_sub(began.elapsed());
-        answer
+        // Looked at once for two operations in a row: after a hit, nobody asks.
+        let now = Instant::now();
+        if let Some(began) = self.began.replace(now) {
+            self.left = self.left.saturating_sub(now.saturating_duration_since(began));
+        }
+        if self.left >= whole.mul_f32(0.9) { operation.await } else { within(self.left, operation).await }
     }
 }
 
@@ -106,7 +124,7 @@ pub(crate) async fn claim(
     place: &Place,
     second: &Second,
 ) -> (Claim, Allowance) {
-    let allowance = Allowance(second.settings.op_timeout);
+    let allowance = Allowance::new(second.settings.op_timeout);
     let mut claiming = Claiming { missed, lead, coder, second, place, allowance };
     let claim = match claiming.find().await {
         Ok(claim) => claim,
@@ -116,6 +134,9 @@ pub(crate) async fn claim(
             Claim::Without
         }
     };
+    if !matches!(claim, Claim::Hit(_)) {
+        claiming.allowance.pause();
+    }
     (claim, claiming.allowance)
 }
 
@@ -129,7 +150,7 @@ enum Look {
 impl Claiming<'_> {
     /// What a hit does not need is boxed: all others carry it along.
     async fn find(&mut self) -> Result<Claim, Fault> {
-        let mut waiting = Waiting { since: Instant::now(), polls: 0 };
+        let mut waiting = Waiting { since: None, polls: 0 };
         let mut tries = 0;
         while tries < MOST_TRIES {
             if !self.second.may_read(&self.missed.address, self.missed.node.rules) {
@@ -143,7 +164,7 @@ impl Claiming<'_> {
                     }
                     tries += 1;
                 }
-                Look::Wait(_) if waiting.since.elapsed() >= self.missed.load_timeout() => {
+                Look::Wait(_) if waiting.took() >= self.missed.load_timeout() => {
                     let (function, key) = (self.missed.address.function.spec().name, &self.place.entry);
                     tracing::warn!(function, key, "another process loads for too long: loaded without the second tier");
                     return Ok(Claim::Without);
@@ -225,6 +246,7 @@ impl Claiming<'_> {
 
     /// Waits for another process.
     async fn wait(&mut self, token: Token, waiting: &mut Waiting) -> Result<(), Fault> {
+        self.allowance.pause();
         if waiting.polls == 0 {
             self.count(Metric::Waited);
         }
@@ -256,11 +278,16 @@ impl Claiming<'_> {
 
 /// How long another process is waited for already.
 struct Waiting {
-    since: Instant,
+    since: Option<Instant>,
     polls: u32,
 }
 
 impl Waiting {
+    /// How long, since this was asked for the first time.
+    fn took(&mut self) -> Duration {
+        self.since.get_or_insert_with(Instant::now).elapsed()
+    }
+
     /// Doubling, with jitter: those who wait for one key do not all come back at once.
     fn pause(&self) -> Duration {
         let (first, most) = POLLS;

@@ -4,8 +4,9 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::instant::Instant;
 use crate::timer;
 
 /// A moment on the clock of one cache: time since that clock's beginning.
@@ -125,6 +126,10 @@ impl Coarse {
 
     #[inline(always)]
     fn read() -> u64 {
+        #[cfg(feature = "simulation")]
+        if let Some(now) = crate::world::now() {
+            return nanos(now);
+        }
         let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
         time.tv_sec.cast_unsigned().wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec.cast_unsigned())
     }

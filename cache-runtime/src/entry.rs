@@ -17,6 +17,7 @@ use crate::publish::Receipt;
 use crate::registry;
 use crate::second::Second;
 use crate::shape::{Kept, Shape, Value};
+use crate::steps::Step;
 use crate::store::{Seen, Slot, Token};
 use crate::stored::{Opened, Opening, Sealing};
 use crate::weight::weigh;
@@ -127,6 +128,7 @@ impl<T: Value> Entry<T> {
     /// Once polled it takes effect, whether it is waited for or not; in this process alone, if it is dropped early.
     pub async fn put(&self, value: T) -> Result<Receipt, Error> {
         let (node, address) = (&self.node, &self.address);
+        node.steps.at(Step::Invalidating).await;
         node.count(address.function, Metric::Invalidated);
         let absent = (self.keeping.is_absent)(&value);
         let (kept, share) = ((self.keeping.keep)(&value), node.dice.share());
@@ -136,6 +138,7 @@ impl<T: Value> Entry<T> {
                 let life = node.life(address.function, full, share);
                 node.fill(address, Filling { kept, bytes: weigh(&value), life, fence });
             }
+            self.has_ended().await;
             return Ok(Receipt::applied(1));
         };
         node.epochs.bump(address.slots.key);
@@ -173,13 +176,23 @@ impl<T: Value> Entry<T> {
     ///
     /// Once polled it takes effect, whether it is waited for or not.
     pub async fn invalidate(&self) -> Result<Receipt, Error> {
+        self.node.steps.at(Step::Invalidating).await;
         self.node.epochs.bump(self.address.slots.key);
         self.node.l1.remove(&self.address.key);
         self.node.count(self.address.function, Metric::Invalidated);
         Ok(match &self.node.second {
-            None => Receipt::applied(1),
+            None => {
+                self.has_ended().await;
+                Receipt::applied(1)
+            }
             Some(second) => announce(&self.node, Announcement::of_key(second, &self.address, None)).await,
         })
+    }
+
+    /// In an embedded cache, that is all.
+    async fn has_ended(&self) {
+        let texts = std::slice::from_ref(&self.address.text);
+        self.node.steps.at(Step::Invalidated { texts, applied: true }).await;
     }
 }
 

@@ -20,6 +20,7 @@ use crate::read::{Leading, Missed, Tenure};
 use crate::rules::Rule;
 use crate::second::Second;
 use crate::shape::Kept;
+use crate::steps::Step;
 use crate::store::{Ending, Invalidation, Stamp};
 use crate::stored::Sealing;
 
@@ -94,8 +95,13 @@ impl Loading {
     async fn keep(self, value: LoadedValue, took: Duration) {
         let Self { missed, lead, claim, coder, .. } = self;
         let (node, address) = (&missed.node, &missed.address);
-        // Nobody joins from here on: the verdict is about those who came before.
-        lead.seal();
+        let (load, key) = (lead.id().number(), address.text.as_str());
+        node.steps.at(Step::Loaded { load, key }).await;
+        // Nobody joins from here on: the verdict is about those who came before. Where it is this process's own, whoever
+        // joins until it is known came before, and whoever could not would load once more.
+        if matches!(claim, Tenure::Leased(..) | Tenure::Refresh(..)) {
+            lead.seal();
+        }
         let lives = Lives::of(node, address, &value);
         let verdict = match claim {
             Tenure::Leased(lease, allowance) => {
@@ -114,12 +120,16 @@ impl Loading {
         };
         let accepted = lead.may_keep(node.fence(address)) && verdict;
         match lives.near {
-            _ if !accepted => node.count(address.function, Metric::RefusedFill),
+            _ if !accepted => {
+                node.count(address.function, Metric::RefusedFill);
+                node.steps.note(Step::Refused { load, key });
+            }
             None => node.count(address.function, Metric::NotKept),
             // Kept under the fence of the flight's beginning: an invalidation from here on finds it unusable.
             Some(life) => {
                 let (kept, bytes, fence) = (value.kept.clone(), value.bytes, lead.fence());
                 node.fill(address, Filling { kept, bytes, life, fence });
+                node.steps.note(Step::Kept { load, key });
             }
         }
         lead.finish(value.kept, accepted);

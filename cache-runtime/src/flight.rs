@@ -15,7 +15,7 @@
 //! Decisions are made under a lock, by functions that do not wait; wakers are called outside.
 
 use std::collections::HashMap;
-use std::collections::hash_map::{Entry, RandomState};
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
@@ -25,12 +25,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::hasher::RandomState;
 use crate::rules::{Rule, Rules};
 use crate::sync::{Arc, Mutex, lock};
 
 const SHARDS: usize = 16;
 
-type Shard<K, V> = Mutex<HashMap<K, Arc<Flight<V>>>>;
+type Shard<K, V> = Mutex<HashMap<K, Arc<Flight<V>>, RandomState>>;
 
 /// The flights of one cache.
 pub(crate) struct Flights<K, V> {
@@ -97,8 +98,9 @@ pub(crate) enum Turn<K: Hash + Eq + Clone, V: Clone> {
 
 impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
     pub(crate) fn new(rules: Rules) -> Self {
-        let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
-        Self { shards, hasher: RandomState::new(), rules, reads: AtomicU64::new(0) }
+        // Shards and their tables look at different bits of a hash, but not if there is one hasher for both.
+        let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::default())).collect();
+        Self { shards, hasher: RandomState::default(), rules, reads: AtomicU64::new(0) }
     }
 
     /// Joins the flight of this key, or starts one. `fence` is the current one of the key, read by this caller;
@@ -363,5 +365,10 @@ pub(crate) struct FlightId(usize);
 impl FlightId {
     fn of<V>(flight: &Arc<Flight<V>>) -> Self {
         Self(Arc::as_ptr(flight).addr())
+    }
+
+    /// Of flights at the same time, each has another.
+    pub(crate) fn number(self) -> usize {
+        self.0
     }
 }

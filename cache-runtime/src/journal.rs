@@ -14,10 +14,10 @@ mod recent;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use crate::instant::Instant;
 pub(crate) use crate::journal::drain::Drained;
 use crate::journal::item::Item;
 use crate::journal::queue::{Batch, Queue};
@@ -48,12 +48,19 @@ pub(crate) struct Journal {
 struct State {
     queue: Queue,
     recent: Recent,
+    /// How often the latest were repeated.
+    repeats: Repeats,
 }
+
+/// How often the latest invalidations were repeated: what began before one of these times may have happened on a server
+/// that is not the one any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Repeats(u64);
 
 impl Journal {
     /// A journal that keeps so many invalidations one by one.
     pub(crate) fn new(most: usize) -> Self {
-        let state = State { queue: Queue::new(most), recent: Recent::new(most) };
+        let state = State { queue: Queue::new(most), recent: Recent::new(most), repeats: Repeats::default() };
         let fencing = Fencing::Everything;
         Self { state: Mutex::new(state), waiting: AtomicUsize::new(0), fencing, added: Notify::new() }
     }
@@ -75,9 +82,28 @@ impl Journal {
         self.added.notify_one();
     }
 
-    /// Remembers an invalidation that succeeded.
-    pub(crate) fn succeeded(&self, plan: &Plan, invalidation: Invalidation) {
-        self.lock().recent.add(Item::of(plan, invalidation), Instant::now());
+    /// To be asked before an invalidation is sent.
+    pub(crate) fn repeats(&self) -> Repeats {
+        self.lock().repeats
+    }
+
+    /// Remembers an invalidation that succeeded. False if the latest were repeated since it was sent: the reply may be that
+    /// of the server before, and it waits to be repeated as well.
+    pub(crate) fn succeeded(&self, since: Repeats, plan: &Plan, invalidation: Invalidation) -> bool {
+        let item = Item::of(plan, invalidation);
+        let mut is_new = true;
+        self.with(|state| {
+            is_new = state.repeats == since;
+            if is_new {
+                state.recent.add(item, Instant::now());
+            } else {
+                state.queue.add(item);
+            }
+        });
+        if !is_new {
+            self.added.notify_one();
+        }
+        is_new
     }
 
     /// Whether an entry with these texts (its key and its groups) may not be read from the second tier now.
@@ -97,6 +123,7 @@ impl Journal {
     /// Another server may lack the latest invalidations: they wait again.
     pub(crate) fn repeat_recent(&self) {
         self.with(|state| {
+            state.repeats.0 += 1;
             let (items, widened) = state.recent.take(Instant::now());
             for item in items {
                 state.queue.add(item);
@@ -124,12 +151,17 @@ impl Journal {
         self.added.notified().await;
     }
 
-    fn next(&self) -> Option<Batch> {
-        self.lock().queue.next()
+    fn next(&self) -> Option<(Batch, Repeats)> {
+        let state = self.lock();
+        Some((state.queue.next()?, state.repeats))
     }
 
-    fn acknowledge(&self, batch: Batch) {
+    /// It is done, unless another server may have taken over since.
+    fn acknowledge(&self, batch: Batch, since: Repeats) {
         self.with(|state| {
+            if state.repeats != since {
+                return;
+            }
             let now = Instant::now();
             match batch {
                 Batch::Items(items) => {
@@ -138,7 +170,10 @@ impl Journal {
                         state.recent.add_again(item, now);
                     }
                 }
-                Batch::Sweep { prefix, number } => state.queue.acknowledge_sweep(&prefix, number),
+                Batch::Sweep { prefix, number } => {
+                    state.queue.acknowledge_sweep(&prefix, number);
+                    state.recent.add_widened(prefix, now);
+                }
             }
         });
     }

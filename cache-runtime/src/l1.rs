@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use foldhash::quality::RandomState;
 use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
 use crate::clock::{Moment, Time};
 use crate::epochs::{Epochs, SLOT_BITS, Slot};
+use crate::hasher::RandomState;
 use crate::key::{Key, Probe};
 use crate::shape::Kept;
 

@@ -6,12 +6,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use crate::fault::Fault;
+use crate::instant::Instant;
 use crate::redis::Store;
 use crate::store::{Ended, Ending, Stamp, Token};
 use crate::timer;
@@ -59,11 +60,15 @@ impl Held {
         let mut held = self.lock();
         held.retain(|_, tenure| tenure.until > now);
         let due = held.iter_mut().filter(|(_, tenure)| now.duration_since(tenure.renewed) >= after);
-        due.map(|(token, tenure)| {
-            tenure.renewed = now;
-            (tenure.entry.clone(), *token)
-        })
-        .collect()
+        let mut due: Vec<_> = due
+            .map(|(token, tenure)| {
+                tenure.renewed = now;
+                (tenure.entry.clone(), *token)
+            })
+            .collect();
+        // In an order, so that what is sent is always the same.
+        due.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        due
     }
 }
 
@@ -97,18 +102,20 @@ async fn keep(store: Weak<Store>, held: Weak<Held>, mut given: UnboundedReceiver
     let mut late = VecDeque::new();
     loop {
         tokio::select! {
+            // However many are given back, those that are held are renewed in time.
+            biased;
+            () = &mut tick => {
+                let (Some(held), Some(store)) = (held.upgrade(), store.upgrade()) else { return };
+                renew(&store, &held.due(lease / 3)).await;
+                give_back_late(&store, &mut late).await;
+                tick = Box::pin(timer::sleep(lease / 6));
+            }
             next = given.recv() => {
                 let (Some(next), Some(store)) = (next, store.upgrade()) else { return };
                 if give_back(&store, &next).await.is_err() {
                     late.push_back(next);
                     late.truncate(MOST_LATE);
                 }
-            }
-            () = &mut tick => {
-                let (Some(held), Some(store)) = (held.upgrade(), store.upgrade()) else { return };
-                renew(&store, &held.due(lease / 3)).await;
-                give_back_late(&store, &mut late).await;
-                tick = Box::pin(timer::sleep(lease / 6));
             }
         }
     }

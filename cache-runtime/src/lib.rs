@@ -46,7 +46,8 @@
 //!
 //! # Features
 //!
-//! `metrics` (on by default): counts through the `metrics` facade. `uuid`: `Uuid` in keys. `testing`: a manual clock, in the module `testing`.
+//! `metrics` (on by default): counts through the `metrics` facade. `uuid`: `Uuid` in keys. `testing`: a manual clock,
+//! servers, fleets and a search for broken promises, in the module `testing`.
 
 #![expect(
     clippy::inline_always,
@@ -80,10 +81,12 @@ mod fill;
 mod flight;
 mod function;
 mod functions;
+mod hasher;
 mod health;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod hostile;
+mod instant;
 mod journal;
 mod key;
 mod l1;
@@ -105,7 +108,11 @@ mod schema;
 mod second;
 mod server_clock;
 mod shape;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulation;
 mod stats;
+mod steps;
 mod store;
 mod stored;
 mod subscribers;
@@ -118,6 +125,8 @@ mod timer;
 mod token;
 mod waits;
 mod weight;
+#[cfg(feature = "simulation")]
+mod world;
 
 pub use cache_macros::{Event, KeyPart, cached, emits};
 

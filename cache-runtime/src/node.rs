@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use foldhash::quality::RandomState;
-
 use crate::clock::{Moment, Time};
 use crate::dice::Dice;
 use crate::epochs::{Epochs, Slot};
 use crate::flight::Flights;
 use crate::function::{Drafts, Function};
 use crate::functions::{Functions, State};
+use crate::hasher::RandomState;
 use crate::key::{HashKey, Key, Parts, Probe};
 use crate::l1::{Entry, Freshness, L1, Life, Slots, shortened, weight};
 use crate::metric::Metric;
@@ -21,6 +20,7 @@ use crate::near::NodeId;
 use crate::rules::{Rule, Rules};
 use crate::second::Second;
 use crate::shape::Kept;
+use crate::steps::Steps;
 use crate::subscribers::Subscribers;
 use crate::threads::{self, Own};
 use crate::waits::Waits;
@@ -49,6 +49,7 @@ pub(crate) struct Node {
     /// How long a load may hold its key, unless its function says otherwise.
     pub(crate) load_timeout: Duration,
     pub(crate) second: Option<Second>,
+    pub(crate) steps: Steps,
     text_hasher: RandomState,
 }
 
@@ -118,6 +119,7 @@ impl Node {
             // With a bus, nothing is served before its first reading.
             right: AtomicU64::new(if settings.second.is_some() { 0 } else { u64::MAX }),
             second: settings.second,
+            steps: Steps::default(),
             text_hasher: RandomState::default(),
         }
     }

@@ -20,6 +20,7 @@ use crate::event::Event;
 use crate::metric::Metric;
 use crate::node::Node;
 use crate::registry;
+use crate::steps::Step;
 use crate::store::Position;
 use crate::token::Token;
 
@@ -75,7 +76,12 @@ impl<'a, E: Event> IntoFuture for Publish<'a, E> {
 /// finds the new value.
 async fn publish<E: Event>(node: &Arc<Node>, event: &E) -> Result<Receipt, Error> {
     let receipt = match &node.second {
-        None => Receipt::applied(invalidate(node, event).len()),
+        None => {
+            node.steps.at(Step::Invalidating).await;
+            let texts = invalidate(node, event);
+            node.steps.at(Step::Invalidated { texts: &texts, applied: true }).await;
+            Receipt::applied(texts.len())
+        }
         Some(second) => match serde_json::to_vec(event) {
             Ok(json) => announce(node, Announcement::of_event(second, E::NAME, json, event)).await,
             Err(error) => {

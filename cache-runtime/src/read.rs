@@ -31,6 +31,7 @@ use crate::node::{Address, Filling, Node};
 use crate::rules::Rule;
 use crate::second::Second;
 use crate::shape::Kept;
+use crate::steps::Step;
 use crate::stored::Stored;
 
 /// F5: after this many lost flights a caller loads for itself.
@@ -168,13 +169,14 @@ impl Missed {
 
     async fn find_way(&self, coder: &'static Coder) -> Way {
         let (mut lost, mut failures, mut came) = (0, 0, u64::MAX);
+        let mut now = self.began;
         loop {
             let stale = if self.strict { None } else { self.stale() };
             // Read before the flight is joined: whatever is invalidated from here on makes a difference.
             let fence = self.node.fence(&self.address);
-            let now = self.node.time.now().since_origin();
-            let mut follow = match self.node.flights.join(&self.address.key, fence, failures, now, self.strict) {
-                Turn::Lead(lead) => return self.lead(lead, stale, coder).await,
+            let begins = now.since_origin();
+            let mut follow = match self.node.flights.join(&self.address.key, fence, failures, begins, self.strict) {
+                Turn::Lead(lead) => return self.watched(self.lead(lead, stale, coder).await).await,
                 Turn::Follow(follow) => follow,
             };
             // Its refresh is on its way.
@@ -199,7 +201,17 @@ impl Missed {
             if lost >= MOST_LOST && self.node.rules.holds(Rule::BoundedRetries) {
                 return Way::Alone(Bypass::WriteHot);
             }
+            now = self.node.time.now();
         }
+    }
+
+    /// Tells a test that watches of the load that is about to begin.
+    async fn watched(&self, way: Way) -> Way {
+        if let Way::Lead(leading) | Way::Stale(_, _, Some(leading)) = &way {
+            let (load, Address { text, groups, .. }) = (leading.lead.id().number(), &self.address);
+            self.node.steps.at(Step::Loading { load, key: text, groups }).await;
+        }
+        way
     }
 
     /// Who leads looks once more: a flight may have ended between this call's look and its turn.

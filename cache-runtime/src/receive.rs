@@ -112,7 +112,14 @@ impl Apply for Hearing {
     }
 
     fn count(&self, heard: Heard) {
-        self.with(|_, second| second.tally.count(heard));
+        self.with(|_, second| {
+            if let Heard::Gap(gap) = heard
+                && gap.is_loss()
+            {
+                second.set_lost();
+            }
+            second.tally.count(heard);
+        });
     }
 }
 

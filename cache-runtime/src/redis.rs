@@ -34,6 +34,8 @@ mod topology;
 mod wake;
 
 pub(crate) use self::hash_slot::HashSlot;
+#[cfg(feature = "simulation")]
+pub(crate) use self::scripts::all as scripts;
 pub(crate) use self::servers::{Identity, ServerSettings, Servers};
 pub(crate) use self::session::Push;
 pub(crate) use self::store::{Store, StoreSettings};

@@ -10,6 +10,7 @@ use tokio::task::AbortHandle;
 
 use crate::codec::Codec;
 use crate::error::Error;
+use crate::instant::Instant;
 use crate::journal::{Fencing, Journal};
 use crate::key::HashKey;
 use crate::lease::Keeper;
@@ -120,6 +121,8 @@ pub(crate) struct Second {
     pub(crate) loads: Arc<Semaphore>,
     /// Whether the server knows which events name this process's keys: before that nothing may be stored there.
     registered: AtomicBool,
+    /// When the server was last found to have lost something, or to be another one.
+    lost: Mutex<Option<Instant>>,
     /// The task that reads the bus.
     reading: Mutex<Option<AbortHandle>>,
     /// How far the bus was applied.
@@ -162,6 +165,7 @@ impl Second {
             clock: ServerClock::new(),
             loads: Arc::new(Semaphore::new(settings.load_limit.clamp(1, Semaphore::MAX_PERMITS))),
             registered: AtomicBool::new(false),
+            lost: Mutex::new(None),
             reading: Mutex::default(),
             applied: Mutex::default(),
             store,
@@ -196,9 +200,24 @@ impl Second {
         *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = position;
     }
 
+    /// Whether this process has read the bus up to here.
+    pub(crate) fn has_read(&self, position: Position) -> bool {
+        *self.applied.lock().unwrap_or_else(PoisonError::into_inner) >= position
+    }
+
+    pub(crate) fn set_lost(&self) {
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether rights may be in force that the server which granted them has lost, or never knew.
+    pub(crate) fn has_lost_lately(&self) -> bool {
+        let lost = *self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.is_some_and(|lost| lost.elapsed() <= self.settings.max_staleness)
+    }
+
     /// Whether this process has applied what the token stands for.
     pub(crate) fn has_applied(&self, token: &Token) -> bool {
-        token.is_of(&self.id) || *self.applied.lock().unwrap_or_else(PoisonError::into_inner) >= token.position()
+        token.is_of(&self.id) || self.has_read(token.position())
     }
 }
 

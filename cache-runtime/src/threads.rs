@@ -48,6 +48,14 @@ thread_local! {
     static OWN: RefCell<Own> = const { RefCell::new(Own { near: Near::new(), hits: Vec::new(), others: BTreeMap::new() }) };
 }
 
+/// Drops all that this thread owns.
+#[cfg(feature = "simulation")]
+pub(crate) fn forget() {
+    let new = Own { near: Near::new(), hits: Vec::new(), others: BTreeMap::new() };
+    // What it held may use it when it is dropped.
+    drop(OWN.replace(new));
+}
+
 /// Runs `with` with what this thread owns; does not when the thread is about to end, or is in the middle of it.
 #[inline(always)]
 pub(crate) fn with_own<R>(with: impl FnOnce(&mut Own) -> R) -> Option<R> {

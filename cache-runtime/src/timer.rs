@@ -9,7 +9,9 @@ use std::pin::Pin;
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::instant::Instant;
 
 static TIMER: LazyLock<Timer> = LazyLock::new(Timer::start);
 
@@ -70,7 +72,18 @@ impl Waits {
 }
 
 /// A future that ends after `duration`, wherever it is polled. Dropping it leaves nothing behind.
+#[cfg(not(feature = "simulation"))]
 pub(crate) fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
+    wait(duration)
+}
+
+/// The same, in the world that this thread has entered, if it simulates.
+#[cfg(feature = "simulation")]
+pub(crate) fn sleep(duration: Duration) -> crate::clock::Sleep {
+    crate::world::sleep(duration).unwrap_or_else(|| Box::pin(wait(duration)))
+}
+
+fn wait(duration: Duration) -> Wait {
     Wait { until: Instant::now().checked_add(duration), number: None }
 }
 

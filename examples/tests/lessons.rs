@@ -117,3 +117,16 @@ a test may put a value
 ",
     );
 }
+
+#[test]
+fn coherence_finds_three_mistakes_and_none_where_none_is() {
+    check(
+        "coherence",
+        "\
+the service: coherent
+announced before the commit: a load that began before the write returned, but after it was announced, was kept: is the event published before the commit, or does the source show commits late?
+not announced: no event or invalidation was announced for this key during the write: is an event forgotten?
+the key leaves out the shelf: several keys of the service are kept as one entry: does the key template leave out an argument?
+",
+    );
+}

@@ -2,22 +2,15 @@
 //! servers and processes, and a network that fails on demand.
 
 pub mod eventually;
-pub mod resp;
 
 #[cfg(unix)]
 mod certificates;
 #[cfg(unix)]
 pub mod cluster;
 #[cfg(unix)]
-pub mod fault_proxy;
-#[cfg(unix)]
 pub mod fleet;
 #[cfg(unix)]
-pub mod history;
-#[cfg(unix)]
 pub mod on_redis;
-#[cfg(unix)]
-pub mod ports;
 #[cfg(unix)]
 pub mod process;
 #[cfg(unix)]
@@ -37,6 +30,9 @@ use cache_runtime::Cache;
 use cache_runtime::testing::Rule;
 use tokio::sync::Semaphore;
 
+#[cfg(unix)]
+pub use cache_runtime::testing::{fault_proxy, port as ports};
+pub use cache_runtime::testing::{history, resp};
 pub use eventually::{eventually, eventually_ok};
 pub use resp::Reply;
 

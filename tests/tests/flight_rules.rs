@@ -6,6 +6,9 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+mod hasher {
+    pub(crate) use std::collections::hash_map::RandomState;
+}
 #[expect(dead_code, reason = "the runtime uses more of it")]
 #[path = "../../cache-runtime/src/flight.rs"]
 mod flight;

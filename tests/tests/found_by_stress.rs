@@ -39,6 +39,31 @@ async fn everywhere_waits_for_processes_that_the_server_has_forgotten() {
     assert!(matches!(published, Err(Error::NotEverywhere { .. })), "{published:?}");
 }
 
+/// The server comes back with an old snapshot, in which the right of a process that still serves is long over.
+#[tokio::test]
+async fn everywhere_waits_for_processes_whose_right_the_server_has_forgotten() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let proxy = FaultProxy::start(server.address()).expect("a port is free");
+    let set = |builder: Builder| builder.max_staleness(Duration::from_mins(5));
+    let a = process_with(&server.url_at(proxy.port()), set).await;
+    let b = process_with(&server.url(), set).await;
+    assert_eq!(a.scope(item(1, &source)).await, 0);
+    for node in server.cli(&["HKEYS", "{test:bus}:nodes"]).lines() {
+        server.cli(&["HSET", "{test:bus}:nodes", node, if node == ":since" { "1" } else { "0-0 1" }]);
+    }
+    server.save();
+    for name in ["test:bus", "test:ear"] {
+        proxy.named(name).both(Fault::Hold);
+    }
+    let gaps = b.health().gaps();
+    server.restart();
+    source.commit();
+    eventually(Duration::from_secs(10), async || b.health().gaps() > gaps && b.health().reaches_server()).await;
+    let published = b.publish(&Changed { id: 1 }).everywhere(Duration::from_millis(300)).await;
+    assert_eq!(a.scope(item(1, &source)).await, 0, "it has not heard of it, and may serve");
+    assert!(matches!(published, Err(Error::NotEverywhere { .. })), "{published:?}");
+}
+
 /// A process that has never reached the server knows its own routes all the same.
 #[tokio::test]
 async fn an_event_counts_in_a_process_that_starts_blind() {

@@ -20,6 +20,9 @@ use shuttle::{Runner, thread};
 #[expect(dead_code, reason = "the runtime uses more of it")]
 #[path = "../../cache-runtime/src/epochs.rs"]
 mod epochs;
+mod hasher {
+    pub(crate) use std::collections::hash_map::RandomState;
+}
 #[expect(dead_code, reason = "the runtime uses more of it")]
 #[path = "../../cache-runtime/src/flight.rs"]
 mod flight;

@@ -9,6 +9,7 @@ mod fuzz;
 mod model;
 mod prerequisites;
 mod run;
+mod simulate;
 mod stress;
 mod test;
 mod tidy;
@@ -61,6 +62,14 @@ const COMMANDS: &[Command] = &[
                at random, and no read may be older than promised\n\
                --without takes rules of the protocol away, and then it has to find some; a wrong name lists them",
         run: stress::run,
+    },
+    Command {
+        name: "simulate",
+        arguments: "[--seeds N] [--from N] [--seed N] [--mutants] [--without RULE[,RULE..]] [--threads N]",
+        does: "the deterministic simulation, 20,000 seeds unless said otherwise: no promise is broken in any of them\n\
+               --seed runs one of them and tells it; of one that fails, only what matters to the failure\n\
+               --mutants takes one rule of the protocol away at a time, and tells how soon it is missed",
+        run: simulate::run,
     },
     Command {
         name: "bench",

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::run::{Invocation, Steps};
-use crate::{prerequisites, tidy};
+use crate::{model, prerequisites, simulate, tidy};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Extent {
@@ -34,6 +34,10 @@ fn plan(extent: Extent) -> Steps {
     if extent == Extent::Full {
         steps.add("clippy, the runtime without its default features", clippy_bare_runtime);
         steps.add("documentation", documentation);
+    }
+    if extent == Extent::Full {
+        steps.add("model: every state of the small configurations, every mutant", || model::run(&[]));
+        steps.add("simulation: 20,000 seeds", || simulate::run(&[]));
     }
     // Last, so that the closing lines of `cargo test` stay at the end of a log.
     steps.add("tests: unit, integration, UI, examples, documentation", || {

@@ -10,7 +10,7 @@
 //!
 //! `XADD shop:bus '*' event UserUpdated data '{"tenant":42,"id":7}'` is all that a publisher in another language does.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use crate::store::LONGEST_MESSAGE;
 
@@ -21,7 +21,7 @@ pub(crate) struct Notice {
     pub(crate) events: Vec<(String, Vec<u8>)>,
     pub(crate) keys: Vec<String>,
     pub(crate) by: Option<String>,
-    pub(crate) covered: HashSet<String>,
+    pub(crate) covered: BTreeSet<String>,
     pub(crate) all: bool,
     /// What cannot be understood, if anything.
     pub(crate) flaw: Option<Flaw>,
@@ -168,7 +168,7 @@ mod tests {
         fn what_is_written_is_read(
             events in proptest::collection::vec((".{0,8}", any::<Vec<u8>>()), 0..4),
             keys in proptest::collection::vec(".{0,8}", 0..4),
-            covered in proptest::collection::hash_set(".{0,8}", 0..4),
+            covered in proptest::collection::btree_set(".{0,8}", 0..4),
             by in proptest::option::of("[0-9a-f]{16}"),
             all: bool,
         ) {

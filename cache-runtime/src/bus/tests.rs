@@ -149,7 +149,11 @@ async fn the_latest_invalidations_are_repeated_to_another_server() {
     table.link(&[&crate::routes::sample::USER]);
     let plan = table.plan_texts(["user:1:2".to_owned()]);
     let fields = vec![("keys", b"[\"user:1:2\"]".to_vec()), ("by", b"me".to_vec())];
-    world.journal.succeeded(&plan, crate::store::Invalidation { fields, ..Default::default() });
+    world.journal.succeeded(
+        world.journal.repeats(),
+        &plan,
+        crate::store::Invalidation { fields, ..Default::default() },
+    );
     world.server.add_name("shop:v1:user:1:2");
     world.server.fail_over(0);
     world.log.until(&["gap Server", "unlink shop:v1:user:1:2", "tell keys by covered"]).await;

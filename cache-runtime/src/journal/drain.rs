@@ -29,12 +29,12 @@ impl Journal {
     /// Replays what waits, oldest first. Each stays here until it is acknowledged: after a fault it waits as before.
     pub(crate) async fn drain(&self, remote: &impl Remote, table: &Table, by: &str) -> Result<Drained, Fault> {
         for _ in 0..MOST_BATCHES {
-            let Some(batch) = self.next() else { return Ok(Drained::Empty) };
+            let Some((batch, since)) = self.next() else { return Ok(Drained::Empty) };
             match &batch {
                 Batch::Items(items) => replay(remote, table, by, items).await?,
                 Batch::Sweep { prefix, .. } => sweep(remote, table, by, prefix).await?,
             }
-            self.acknowledge(batch);
+            self.acknowledge(batch, since);
         }
         Ok(if self.len() == 0 { Drained::Empty } else { Drained::More })
     }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::instant::Instant;
 use crate::journal::item::Item;
 
 /// How far back a failover may lose writes that were acknowledged.
@@ -20,13 +21,13 @@ pub(super) struct Recent {
     items: BTreeMap<u64, (Instant, Arc<Item>)>,
     numbers: HashMap<Arc<Item>, u64>,
     /// What the keys of functions begin with of which too many were invalidated to remember each.
-    widened: HashMap<String, Instant>,
+    widened: BTreeMap<String, Instant>,
     bytes: usize,
 }
 
 impl Recent {
     pub(super) fn new(most: usize) -> Self {
-        let (items, numbers, widened) = (BTreeMap::new(), HashMap::new(), HashMap::new());
+        let (items, numbers, widened) = (BTreeMap::new(), HashMap::new(), BTreeMap::new());
         Self { most, next: 0, items, numbers, widened, bytes: 0 }
     }
 
@@ -47,6 +48,11 @@ impl Recent {
         if item.is_told() {
             self.add(item, now);
         }
+    }
+
+    /// All keys that begin like this: what was widened in the queue may be lost by a server as well.
+    pub(super) fn add_widened(&mut self, prefix: String, now: Instant) {
+        self.widened.insert(prefix, now);
     }
 
     /// Those that are not too old, oldest first, and what the keys of widened functions begin with.

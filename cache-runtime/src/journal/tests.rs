@@ -278,11 +278,40 @@ fn too_many_recent_ones_are_widened_for_as_long() {
 #[tokio::test]
 async fn what_is_repeated_waits_like_any_other() {
     let (server, journal, table) = (Fake::new(), Journal::new(9), table());
-    journal.succeeded(&table.plan_texts(["user:1:2".to_owned()]), invalidation(&[("keys", "[\"user:1:2\"]")]));
+    let plan = table.plan_texts(["user:1:2".to_owned()]);
+    assert!(journal.succeeded(journal.repeats(), &plan, invalidation(&[("keys", "[\"user:1:2\"]")])));
     assert!(!journal.blocks(["user:1:2"]));
     journal.repeat_recent();
     assert!(journal.blocks(["user:1:2"]));
     assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Ok(Drained::Empty));
     journal.repeat_recent();
     assert_eq!(journal.len(), 1, "the next server may lack it too");
+}
+
+#[tokio::test]
+async fn what_may_have_happened_on_the_server_before_waits_again() {
+    let (server, journal, table) = (Fake::new(), Journal::new(9), table());
+    let plan = table.plan_texts(["user:1:2".to_owned()]);
+    let sent = journal.repeats();
+    // Another server takes over before the reply is looked at.
+    journal.repeat_recent();
+    assert!(!journal.succeeded(sent, &plan, invalidation(&[("keys", "[\"user:1:2\"]")])));
+    assert!(journal.blocks(["user:1:2"]));
+    let (batch, sent) = journal.next().expect("it waits");
+    journal.repeat_recent();
+    journal.acknowledge(batch, sent);
+    assert_eq!(journal.len(), 1, "nor is a replay that another one overtook");
+    assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Ok(Drained::Empty));
+}
+
+#[tokio::test]
+async fn what_was_swept_is_swept_again_for_the_next_server() {
+    let (server, journal, table) = (Fake::new(), Journal::new(0), table());
+    journal.add(&table.plan_key(&sample::USER, "user:1:2".to_owned()), Invalidation::default());
+    assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Ok(Drained::Empty));
+    // It takes over with what the one before had when the sweep was yet to come.
+    server.add_name("shop:v1:user:1:2");
+    journal.repeat_recent();
+    assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Ok(Drained::Empty));
+    assert_eq!(server.names(), Vec::<String>::new());
 }

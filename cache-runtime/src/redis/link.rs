@@ -6,12 +6,13 @@
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
+use crate::instant::Instant;
 use crate::redis::backoff::Backoff;
 use crate::redis::outage::{Absence, Outages};
 use crate::redis::session::{Access, Driver, NoSession, Purpose, in_time};
@@ -200,6 +201,8 @@ impl Shared {
         loop {
             let mut is_silent = pin!(self.is_silent());
             tokio::select! {
+                // Always in this order: a simulated run can be repeated.
+                biased;
                 _ = &mut driver.0 => self.end_way(None, "the connection was closed"),
                 () = self.cut.notified() => {}
                 is_silent = &mut is_silent => if is_silent {

@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
+use crate::instant::Instant;
 use crate::redis::target::Address;
 use crate::sync::lock;
 

@@ -46,6 +46,12 @@ scripts! {
     NODES = "nodes";
 }
 
+/// Name, digest and text of each.
+#[cfg(feature = "simulation")]
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    ALL.iter().map(|script| (script.name, script.digest(), script.code))
+}
+
 impl Script {
     /// Its SHA-1, as `EVALSHA` wants it.
     pub(crate) fn digest(&self) -> &str {

@@ -2,7 +2,7 @@
 //! version may outlive its last process.
 
 use std::any::Any;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::function::{Function, Route};
@@ -29,7 +29,8 @@ pub(crate) struct Table {
 struct Known {
     /// What [`Table::absorb`] has read last.
     version: Option<String>,
-    records: HashMap<String, Arc<Record>>,
+    /// In an order, so that what is sent is always the same.
+    records: BTreeMap<String, Arc<Record>>,
     /// Those that an event of this name concerns.
     events: HashMap<String, Vec<Arc<Record>>>,
     /// Of all functions.

@@ -20,8 +20,8 @@ local function shortened(fields, length)
   return short
 end
 local function read(bus, from, most, room, longest)
-  -- Only one at first, and none after one that was long: to look at them takes as long as they are.
-  local messages, step = {}, 1
+  -- Only one at first and after one that was long, and not many of those: to look at them takes as long as they are.
+  local messages, step, looked = {}, 1, 0
   while true do
     local some = redis.call('XRANGE', bus, '(' .. from, '+', 'COUNT', step)
     local is_end = #some < step
@@ -31,9 +31,9 @@ local function read(bus, from, most, room, longest)
       for _, text in ipairs(message[2]) do
         length = length + #text
       end
-      local is_long = length > longest
-      if is_long then
-        message, length = {message[1], shortened(message[2], length)}, 0
+      if length > longest then
+        looked = looked + length
+        message, length, step = {message[1], shortened(message[2], length)}, 0, 1
       end
       if #messages >= most or (length > room and #messages > 0) then
         return messages, 1
@@ -41,7 +41,7 @@ local function read(bus, from, most, room, longest)
       room = room - length
       from = message[1]
       messages[#messages + 1] = message
-      if is_long then
+      if looked > 8 * longest then
         return messages, 1
       end
     end

@@ -1,10 +1,11 @@
 //! Invalidations: what is invalid goes first, the bus hears of it after.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::{Cmd, Value};
 
 use crate::fault::{Fault, Refusal};
+use crate::instant::Instant;
 use crate::redis::reply;
 use crate::redis::scripts;
 use crate::redis::store::flush::{Addressed, flush, unlink, unlink_by_slot};

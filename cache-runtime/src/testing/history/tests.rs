@@ -128,14 +128,17 @@ fn a_report_is_read_from_top_to_bottom() {
     let mut found = checker.add(0, 50_000_000, &[Record::Read(old)]);
     found[0].add(35_000_000, "the server is stopped");
     let report = found[0].report(0, |key| format!("strict:{key}"));
-    insta::assert_snapshot!(report, @r"
-    Strict: process 0 read version 1 where 2 was promised: process 1's invalidation had returned 10.0ms before the read began
-    key strict:0, times in ms:
-            10.000  process 2 loads version 1
-            30.000  process 1 has committed version 2, begins to invalidate by entry
-            30.000  process 1: the invalidation for version 2 returns, applied
-            35.000  the server is stopped
-            40.000  process 0 begins the read
-            40.000  process 0 reads version 1 from the second tier, loaded by process 2, in 1.0ns   <-- too old
-    ");
+    assert_eq!(
+        report,
+        "\
+Strict: process 0 read version 1 where 2 was promised: process 1's invalidation had returned 10.0ms before the read began
+key strict:0, times in ms:
+        10.000  process 2 loads version 1
+        30.000  process 1 has committed version 2, begins to invalidate by entry
+        30.000  process 1: the invalidation for version 2 returns, applied
+        35.000  the server is stopped
+        40.000  process 0 begins the read
+        40.000  process 0 reads version 1 from the second tier, loaded by process 2, in 1.0ns   <-- too old
+"
+    );
 }

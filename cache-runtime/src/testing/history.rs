@@ -18,32 +18,42 @@
 //! Times are taken so that they can only make the check milder: that of a read before the call, that of an invalidation
 //! after its return. A process that is stopped in between moves its own times apart and accuses nobody.
 //!
-//! [`Checker`] takes the log in pieces, in any order between processes. A process says with each piece up to when it has
-//! told all of its invalidations; a read is checked when all processes have told theirs up to its beginning. What nobody
-//! can ask for any more is forgotten, so that memory does not grow with the run.
+//! [`History`] is such a log for a test whose processes are caches of one program. [`Checker`] is the same for processes
+//! that are processes: it takes their logs in pieces, in any order between processes. A
+//! process says with each piece up to when it has told all of its invalidations; a read is checked when all processes have
+//! told theirs up to its beginning. What nobody can ask for any more is forgotten, so that memory does not grow with the run.
 
 mod floor;
+mod log;
 mod report;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-
 use floor::Floor;
 
 pub use floor::Point;
+pub use log::{Commit, History, Reading};
 pub use report::Violation;
 
-/// Nanoseconds of the kernel's monotonic clock: one clock for all processes of the machine, that nobody sets.
+/// Nanoseconds of the kernel's monotonic clock: on Linux one clock for all processes of the machine, that nobody sets.
 pub type Nanos = u64;
 
 /// The time now. `std::time::Instant` reads the same clock, but its value cannot be handed to another process.
 #[must_use]
+#[cfg(target_os = "linux")]
 pub fn now() -> Nanos {
-    let time = clock_gettime(ClockId::Monotonic);
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let part = |number: i64| u64::try_from(number).unwrap_or_default();
     part(time.tv_sec) * 1_000_000_000 + part(time.tv_nsec)
+}
+
+/// The time now; outside of Linux, since the first call in this process.
+#[must_use]
+#[cfg(not(target_os = "linux"))]
+pub fn now() -> Nanos {
+    static ORIGIN: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+    nanos(ORIGIN.elapsed())
 }
 
 /// The span as [`Nanos`].

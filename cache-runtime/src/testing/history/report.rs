@@ -45,7 +45,9 @@ impl Violation {
                 violation.add(other.ended, &format!("process {by} {}", describe_read(other)));
             }
         }
-        violation.add(read.loaded_at, &format!("process {} loads version {}", read.loaded_by, read.version));
+        if read.source != Source::Unknown {
+            violation.add(read.loaded_at, &format!("process {} loads version {}", read.loaded_by, read.version));
+        }
         violation.add(read.began, &format!("process {process} begins the read"));
         violation.add(read.ended, &format!("process {process} {}   <-- too old", describe_read(&read)));
         violation
@@ -100,15 +102,15 @@ impl Violation {
 }
 
 fn describe_read(read: &Read) -> String {
+    let lasted = std::time::Duration::from_nanos(read.ended.saturating_sub(read.began));
     let source = match read.source {
-        Source::Unknown => "from where nobody asked",
+        Source::Unknown => return format!("reads version {}, in {lasted:.1?}", read.version),
         Source::Near => "from its in-process tier",
         Source::Second => "from the second tier",
         Source::Load => "from a load of its own",
         Source::Joined => "from another call's load",
         Source::Bypass => "from a load without the cache",
     };
-    let lasted = std::time::Duration::from_nanos(read.ended.saturating_sub(read.began));
     format!("reads version {} {source}, loaded by process {}, in {lasted:.1?}", read.version, read.loaded_by)
 }
 
@@ -124,3 +126,5 @@ impl fmt::Display for Violation {
         Ok(())
     }
 }
+
+impl std::error::Error for Violation {}

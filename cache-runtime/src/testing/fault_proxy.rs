@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::ports::Port;
+use crate::testing::port::Port;
 
 use connection::{Ending, Live};
 use rules::{Rules, Selector};

@@ -1,10 +1,9 @@
 //! Ports that stay ours while nothing listens on them: a killed server comes back on its old one.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU16, Ordering};
-
-use crate::scratch;
 
 /// Below the range that Linux takes ports of outgoing connections from: a client that dials a dead server again and
 /// again may not meet itself there, nor anybody else take the port.
@@ -31,8 +30,8 @@ impl Port {
     }
 
     fn try_reserve(number: u16) -> Option<Self> {
-        let folder = scratch::shared().join("ports");
-        std::fs::create_dir_all(&folder).ok()?;
+        let folder = shared().join("ports");
+        fs::create_dir_all(&folder).ok()?;
         let lock = File::create(folder.join(number.to_string())).ok()?;
         lock.try_lock().ok()?;
         // Strangers do not know our locks.
@@ -58,4 +57,20 @@ fn candidate() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let begin = u16::try_from(std::process::id() * 37 % u32::from(COUNT)).expect("it is less than `COUNT`");
     FIRST + (begin + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT) % COUNT
+}
+
+/// The folder that all test processes of this user share.
+pub(super) fn shared() -> PathBuf {
+    std::env::temp_dir().join(format!("cache-tests-{}", user()))
+}
+
+#[cfg(target_os = "linux")]
+fn user() -> u32 {
+    rustix::process::getuid().as_raw()
+}
+
+/// The temporary folder is the user's own.
+#[cfg(not(target_os = "linux"))]
+fn user() -> u32 {
+    0
 }

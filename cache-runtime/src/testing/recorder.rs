@@ -1,0 +1,120 @@
+//! What one test made its caches do, counted.
+
+use crate::cache::Cache;
+use crate::metric::Metric;
+
+/// Counts what some caches did for each function since it was made: loads, hits, invalidations.
+///
+/// # Examples
+///
+/// ```standalone_crate
+/// # tokio_test(async {
+/// use cache_runtime::testing::Recorder;
+/// use cache_runtime::{Cache, Metric, cached};
+///
+/// #[cached(ttl = "1m", key = "square:<of>")]
+/// async fn square(of: u64) -> u64 {
+///     of * of
+/// }
+///
+/// let cache = Cache::builder("test").build().await.expect("a cache without a server needs nothing");
+/// let recorder = Recorder::new(&cache);
+/// cache.scope(async { [square(7).await, square(7).await, square(8).await] }).await;
+/// assert_eq!((recorder.loads("square"), recorder.hits("square")), (2, 1));
+/// assert_eq!(recorder.count("square", Metric::RefusedFill), 0);
+/// # });
+/// # fn tokio_test(future: impl Future<Output = ()>) {
+/// #     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    caches: Vec<Cache>,
+    /// What had been counted when this was made, as [`Recorder::counted`] tells it.
+    before: Vec<(String, Vec<u64>)>,
+}
+
+impl Recorder {
+    /// What this cache does from here on.
+    #[must_use]
+    pub fn new(cache: &Cache) -> Self {
+        Self::over([cache])
+    }
+
+    /// What these caches do from here on, together.
+    #[must_use]
+    pub fn over<'a>(caches: impl IntoIterator<Item = &'a Cache>) -> Self {
+        let mut recorder = Self { caches: caches.into_iter().cloned().collect(), before: Vec::new() };
+        recorder.restart();
+        recorder
+    }
+
+    /// Begins to count from 0 again.
+    pub fn restart(&mut self) {
+        self.before = self.counted();
+    }
+
+    /// One count of the function with this name: `load_user`, or `users::load_user` where several have that name.
+    ///
+    /// # Panics
+    ///
+    /// If no cached function of the program has this name, or several have.
+    #[must_use]
+    #[track_caller]
+    pub fn count(&self, function: &str, metric: Metric) -> u64 {
+        let now = self.counted();
+        let found: Vec<_> = now.iter().filter(|(path, _)| is_named(path, function)).collect();
+        let paths = |all: &[&(String, _)]| all.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>().join(", ");
+        match found.as_slice() {
+            [(path, counts)] => {
+                let before = self.before.iter().find(|(other, _)| other == path);
+                counts[metric as usize] - before.map_or(0, |(_, counts)| counts[metric as usize])
+            }
+            [] => {
+                panic!("no cached function is named `{function}`; there are {}", paths(&now.iter().collect::<Vec<_>>()))
+            }
+            several => panic!("several cached functions are named `{function}`: {}", paths(several)),
+        }
+    }
+
+    /// Loads that the caches began: runs of the function's body, those without the cache not counted.
+    ///
+    /// # Panics
+    ///
+    /// As [`Recorder::count`].
+    #[must_use]
+    #[track_caller]
+    pub fn loads(&self, function: &str) -> u64 {
+        self.count(function, Metric::Load)
+    }
+
+    /// Calls that were answered from a tier, whichever it was.
+    ///
+    /// # Panics
+    ///
+    /// As [`Recorder::count`].
+    #[must_use]
+    #[track_caller]
+    pub fn hits(&self, function: &str) -> u64 {
+        [Metric::HitL1, Metric::HitL2, Metric::Stale].map(|metric| self.count(function, metric)).iter().sum()
+    }
+
+    /// The functions of the program by path, and their counts in the order of [`Metric::ALL`].
+    fn counted(&self) -> Vec<(String, Vec<u64>)> {
+        let mut sums: Vec<(String, Vec<u64>)> = Vec::new();
+        for stats in self.caches.iter().flat_map(Cache::stats) {
+            let path = format!("{}::{}", stats.module(), stats.name());
+            let counts = Metric::ALL.iter().map(|metric| stats.count(*metric));
+            match sums.iter_mut().find(|(other, _)| *other == path) {
+                Some((_, sum)) => sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count),
+                None => sums.push((path, counts.collect())),
+            }
+        }
+        sums
+    }
+}
+
+/// Whether the path ends in this name, at its beginning or after a `::`.
+fn is_named(path: &str, name: &str) -> bool {
+    path.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with("::"))
+}

@@ -1,0 +1,78 @@
+//! Streams: messages with ids that only rise.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use super::Millis;
+use super::resp::Reply;
+
+/// The id of a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id {
+    /// When it was added, as the server's clock said.
+    pub millis: Millis,
+    /// Its number within the millisecond.
+    pub sequence: u64,
+}
+
+/// Messages.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stream {
+    messages: VecDeque<(Id, Vec<Vec<u8>>)>,
+    last: Id,
+    added: u64,
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}-{}", self.millis, self.sequence)
+    }
+}
+
+impl Id {
+    /// The id that this text is.
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+        let (millis, sequence) = str::from_utf8(text).ok()?.split_once('-')?;
+        Some(Self { millis: millis.parse().ok()?, sequence: sequence.parse().ok()? })
+    }
+}
+
+impl Stream {
+    /// Adds a message; its id.
+    pub(super) fn add(&mut self, now: Millis, fields: &[Vec<u8>]) -> Id {
+        let Id { millis, sequence } = self.last;
+        // A clock that was set back does not set ids back.
+        let id = if now > millis { Id { millis: now, sequence: 0 } } else { Id { millis, sequence: sequence + 1 } };
+        self.messages.push_back((id, fields.to_vec()));
+        self.last = id;
+        self.added += 1;
+        id
+    }
+
+    /// The messages behind this one, oldest first.
+    pub(super) fn after(&self, id: Id) -> impl Iterator<Item = (Id, &[Vec<u8>])> {
+        let start = self.messages.partition_point(|(other, _)| *other <= id);
+        self.messages.range(start..).map(|(id, fields)| (*id, fields.as_slice()))
+    }
+
+    pub(super) fn last(&self) -> Id {
+        self.last
+    }
+
+    pub(super) fn added(&self) -> u64 {
+        self.added
+    }
+
+    /// Only so many of the newest stay. How many went.
+    pub(super) fn trim(&mut self, left: usize) -> usize {
+        let gone = self.messages.len().saturating_sub(left);
+        self.messages.drain(..gone);
+        gone
+    }
+}
+
+/// A message as it is told.
+pub(super) fn told(id: Id, fields: &[Vec<u8>]) -> Reply {
+    let fields = fields.iter().map(Reply::bulk).collect();
+    Reply::Array(vec![Reply::bulk(id.to_string()), Reply::Array(fields)])
+}

@@ -1,0 +1,68 @@
+//! Seeds of the simulation. `CACHE_SIMULATION_SEEDS` asks for more than the default; `cargo xtask simulate` runs many.
+
+use cache_runtime::testing::Rule;
+use cache_simulation::{Campaign, Plan, Report, minimise, run, silence_expected_panics};
+
+/// Seeds unless more are asked for: some seconds, in a build that is not optimised.
+const SEEDS: u64 = 60;
+
+/// Seeds within which a missing rule is missed.
+const MOST: u64 = 300;
+
+fn campaign(seeds: u64, without: &[Rule]) -> Report {
+    silence_expected_panics();
+    let stops = !without.is_empty();
+    Campaign { from: 0, seeds, without: without.to_vec(), stops, threads: 2, talks: false }.run()
+}
+
+#[test]
+fn no_seed_breaks_a_promise() {
+    let seeds = std::env::var("CACHE_SIMULATION_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS);
+    let report = campaign(seeds, &[]);
+    let told: Vec<_> = report.failures.iter().map(|(seed, problems)| format!("seed {seed}: {}", problems[0])).collect();
+    assert!(told.is_empty(), "`cargo xtask simulate --seed N` tells one of them in full:\n{}", told.join("\n"));
+    assert!(report.bound.iter().all(|reads| *reads > 10 * seeds), "some promise was hardly asked about: {report:?}");
+    assert!(report.counts.queued > 0 && report.counts.unanswered > 0, "nothing went wrong: {:?}", report.counts);
+}
+
+/// Seeds that have failed, and what was wrong.
+const FAILED: &[(u64, &str)] =
+    &[(2_628, "what the journal had swept was not swept again when an older server took over")];
+
+#[test]
+fn what_has_failed_fails_no_more() {
+    silence_expected_panics();
+    for (seed, wrong) in FAILED {
+        let violations = run(&Plan::of(*seed, &[]), false).violations;
+        assert!(violations.is_empty(), "seed {seed}, once because {wrong}: {}", violations[0]);
+    }
+}
+
+#[test]
+fn a_seed_is_the_same_run_each_time() {
+    silence_expected_panics();
+    let trace = |seed| run(&Plan::of(seed, &[]), false).trace;
+    for seed in 0..8 {
+        let [here, there] = [trace(seed), std::thread::spawn(move || trace(seed)).join().expect("no panics")];
+        assert_eq!((here, here), (there, trace(seed)), "seed {seed}");
+        assert_ne!(here, trace(seed + 1));
+    }
+}
+
+#[test]
+fn a_missing_rule_is_missed() {
+    for rule in [Rule::FillToken, Rule::Fence, Rule::UnlinkFirst, Rule::Detach] {
+        let report = campaign(MOST, &[rule]);
+        assert!(!report.failures.is_empty(), "{MOST} seeds without {rule:?}, and nothing was noticed");
+    }
+}
+
+#[test]
+fn a_failure_is_told_shortly() {
+    let report = campaign(MOST, &[Rule::FillToken]);
+    let (seed, _) = report.failures.first_key_value().expect("it is missed");
+    let plan = Plan::of(*seed, &[Rule::FillToken]);
+    let told = run(&minimise(&plan), true);
+    assert!(!told.violations.is_empty(), "less of it fails no more");
+    assert!(told.timeline.len() < run(&plan, true).timeline.len() / 4, "{}", told.timeline.join("\n"));
+}

@@ -1,0 +1,7 @@
+//! What `cache_runtime::testing` gives users, tried on services that are right and on services that are wrong.
+
+#![cfg(unix)]
+
+mod coherence;
+mod guide;
+mod parts;
