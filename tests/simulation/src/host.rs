@@ -207,7 +207,10 @@ impl Host {
     /// It runs again, with these data.
     pub(crate) fn start_with(&mut self, data: &Redis) {
         self.runs += 1;
+        // What it refuses now is no matter of what it remembers.
+        let refusal = self.redis.refusal;
         self.redis = data.started_as(&format!("run-{}", self.runs));
+        self.redis.refusal = refusal;
         self.is_up = true;
     }
 
