@@ -4,4 +4,5 @@
 
 mod coherence;
 mod guide;
+mod naive;
 mod parts;
