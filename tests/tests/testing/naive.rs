@@ -8,7 +8,7 @@ use cache_tests::Reply;
 use tokio::task::yield_now;
 
 /// Runs of each search.
-const RUNS: u64 = 20;
+const RUNS: u64 = 6;
 
 type Table = Mutex<BTreeMap<u64, u64>>;
 
