@@ -161,6 +161,8 @@ async fn send(node: &Node, mut announcement: Announcement) -> Option<Token> {
                     fence(node, &announcement.plan);
                 }
                 if !second.journal.succeeded(since, &announcement.plan, invalidation) {
+                    // It waits only now: whoever read the server's old value since is fenced off as well.
+                    fence(node, &announcement.plan);
                     return None;
                 }
                 if let Some(put) = &announcement.put {

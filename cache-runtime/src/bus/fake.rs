@@ -12,6 +12,7 @@ use crate::bus::{Apply, Heard, Remote};
 use crate::clock::{Moment, Time};
 use crate::fault::Fault;
 use crate::function::Function;
+use crate::journal::Journal;
 use crate::routes::sample;
 use crate::store::{Invalidated, Invalidation, Message, Position, Reading, Tail};
 
@@ -283,6 +284,7 @@ pub(crate) struct Process {
     pub(crate) log: Arc<Log>,
     pub(crate) time: Time,
     pub(crate) is_gone: Arc<AtomicBool>,
+    pub(crate) journal: Arc<Journal>,
 }
 
 impl Apply for Process {
@@ -299,6 +301,9 @@ impl Apply for Process {
     }
 
     fn drop_all(&self) {
+        if self.journal.len() > 0 {
+            self.log.note("waits");
+        }
         self.log.note("drop all");
     }
 

@@ -155,6 +155,10 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
     /// Something may be missing: nothing that is kept in this process is served again.
     fn lose(&mut self, gap: Gap) {
         let Links { apply, journal, settings, .. } = self.links;
+        // What is to be repeated waits first: a read between the two would find the old value there, and keep it.
+        if gap.is_loss() {
+            if settings.is_cold_after_loss { journal.widen_to_everything() } else { journal.repeat_recent() }
+        }
         if settings.rules.holds(Rule::Gap) {
             apply.drop_all();
         }
@@ -165,7 +169,6 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         if gap.is_loss() {
             self.is_registered = false;
             apply.registered(false);
-            if settings.is_cold_after_loss { journal.widen_to_everything() } else { journal.repeat_recent() }
         }
     }
 

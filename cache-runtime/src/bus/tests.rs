@@ -27,8 +27,9 @@ impl World {
 
     async fn start_over(server: Arc<Fake>, max_staleness: Duration, time: Time, is_cold_after_loss: bool) -> Self {
         let (log, is_gone) = (Arc::clone(&server.log), Arc::new(AtomicBool::new(false)));
-        let process = Process { log: Arc::clone(&log), time, is_gone: Arc::clone(&is_gone) };
         let (table, journal) = (Arc::new(Table::new("shop", [0; 32])), Arc::new(Journal::new(100)));
+        let (journals, gone) = (Arc::clone(&journal), Arc::clone(&is_gone));
+        let process = Process { log: Arc::clone(&log), time, is_gone: gone, journal: journals };
         let settings = Settings { id: "me".to_owned(), max_staleness, most: 3, is_cold_after_loss, rules: Rules::ALL };
         let reading = run(Arc::clone(&server), process, table, Arc::clone(&journal), settings);
         let running = tokio::spawn(reading);
@@ -159,6 +160,19 @@ async fn the_latest_invalidations_are_repeated_to_another_server() {
     world.log.until(&["gap Server", "unlink shop:v1:user:1:2", "tell keys by covered"]).await;
     world.log.until(&["extend"]).await;
     assert_eq!(world.journal.len(), 0);
+}
+
+/// Else a read in between would find the old value, and keep it.
+#[tokio::test]
+async fn what_is_repeated_waits_before_memory_is_emptied() {
+    let world = World::new().await;
+    let table = Table::new("shop", [0; 32]);
+    let plan = table.plan_texts(["user:1:2".to_owned()]);
+    let fields = vec![("keys", b"[\"user:1:2\"]".to_vec())];
+    let invalidation = crate::store::Invalidation { fields, ..Default::default() };
+    assert!(world.journal.succeeded(world.journal.repeats(), &plan, invalidation));
+    world.server.flush();
+    world.log.until(&["waits", "drop all", "gap Flushed"]).await;
 }
 
 #[tokio::test]
