@@ -67,7 +67,7 @@ impl Held {
             })
             .collect();
         // In an order, so that what is sent is always the same.
-        due.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        due.sort_unstable_by(|one, other| one.0.cmp(&other.0).then(one.1.0.cmp(&other.1.0)));
         due
     }
 }

@@ -41,6 +41,8 @@ pub struct Report {
     pub bound: [u64; 5],
     /// What fails, by seed.
     pub failures: BTreeMap<u64, Vec<String>>,
+    /// The traces of all of them: the same whenever the same seeds are run.
+    pub trace: u64,
     /// How long it took.
     pub took: Duration,
 }
@@ -110,6 +112,7 @@ impl Report {
     fn add(&mut self, seed: u64, outcome: Outcome) {
         self.seeds += 1;
         self.counts += outcome.counts;
+        self.trace = self.trace.wrapping_add(outcome.trace);
         self.bound.iter_mut().zip(outcome.bound).for_each(|(sum, more)| *sum += more);
         if !outcome.violations.is_empty() {
             self.failures.insert(seed, outcome.violations);

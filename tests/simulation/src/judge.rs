@@ -78,7 +78,7 @@ fn unrest(run: &mut Run<'_>) -> Vec<String> {
     }
     for seat in &run.seats {
         let process = &run.processes[*seat as usize];
-        let Some(cache) = process.cache().borrow().clone() else {
+        let Some(cache) = process.cache().get().cloned() else {
             problems.push(format!("process {seat} has no cache"));
             continue;
         };

@@ -103,6 +103,8 @@ pub(crate) struct Connection {
     phase: Phase,
     waker: Option<Waker>,
     tear: Option<Tear>,
+    /// The process has closed it.
+    is_closed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +155,7 @@ impl Network {
             phase: Phase::Connecting,
             waker: Some(waker),
             tear: None,
+            is_closed: false,
         };
         self.connections.insert(self.next, connection);
         self.hold_again();
@@ -252,6 +255,16 @@ impl Network {
             connection.phase = if connection.phase == Phase::Open { Phase::Reset } else { Phase::Refused };
         }
         connection.waker.take()
+    }
+
+    /// The process closes it: what was written before still arrives, and then the connection is forgotten.
+    pub(crate) fn close(&mut self, number: ConnectionNumber) -> Option<Waker> {
+        let connection = self.connections.get_mut(&number).filter(|connection| !connection.is_closed)?;
+        connection.is_closed = true;
+        connection.phase = Phase::Ended;
+        let waker = connection.waker.take();
+        self.send(number, Delivery::Closed(Way::ToServer));
+        waker
     }
 
     /// The server has closed it too: nobody asks for it any more.
@@ -388,13 +401,7 @@ impl AsyncWrite for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         let world = world();
-        let mut network = world.network.borrow_mut();
-        // Sent on: what was written before still arrives, and then the connection is forgotten.
-        network.send(self.0, Delivery::Closed(Way::ToServer));
-        let Some(connection) = network.connections.get_mut(&self.0) else { return };
-        connection.phase = Phase::Ended;
-        let waker = connection.waker.take();
-        drop(network);
+        let waker = world.network.borrow_mut().close(self.0);
         drop(waker);
     }
 }

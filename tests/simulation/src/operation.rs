@@ -3,13 +3,14 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use cache_runtime::{Cache, Delivery, Error, Outcome, Receipt, explain};
 use cache_tests::history::{How, Invalidation, Nanos, ProcessNumber, Reach, Read, Source, Version, nanos};
 use futures::FutureExt as _;
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 
 use crate::functions::{Function, GroupChanged, Origin, Place, RECORDS, Seen, call, invalidate, is_absent, put};
 use crate::plan::{Operation, Wait};
@@ -20,20 +21,17 @@ use crate::world::{now, sleep};
 const EVERYWHERE: Duration = Duration::from_secs(3);
 
 /// Does it, once there is a cache.
-pub(crate) async fn perform(process: ProcessNumber, mut cache: watch::Receiver<Option<Cache>>, operation: Operation) {
+pub(crate) async fn perform(process: ProcessNumber, cache: Arc<SetOnce<Cache>>, operation: Operation) {
     *shared().state().under_way.entry(process).or_default() += 1;
-    let cache = cache.wait_for(Option::is_some).await.ok().and_then(|cache| cache.clone());
-    if let Some(cache) = cache {
-        let actor = Actor { process, cache };
-        match operation {
-            Operation::Read(place) => actor.read(place, None, false).await,
-            Operation::ReadAfter(place) => actor.read(place, None, true).await,
-            Operation::ReadAndLeave(place, after) => actor.read(place, Some(after), false).await,
-            Operation::Write(record, wait) => actor.write(record, wait).await,
-            Operation::WriteGroup(group, wait) => actor.write_group(group, wait).await,
-            Operation::Invalidate(place) => actor.invalidate(place).await,
-            Operation::Put(place) => actor.put(place).await,
-        }
+    let actor = Actor { process, cache: cache.wait().await.clone() };
+    match operation {
+        Operation::Read(place) => actor.read(place, None, false).await,
+        Operation::ReadAfter(place) => actor.read(place, None, true).await,
+        Operation::ReadAndLeave(place, after) => actor.read(place, Some(after), false).await,
+        Operation::Write(record, wait) => actor.write(record, wait).await,
+        Operation::WriteGroup(group, wait) => actor.write_group(group, wait).await,
+        Operation::Invalidate(place) => actor.invalidate(place).await,
+        Operation::Put(place) => actor.put(place).await,
     }
     *shared().state().under_way.entry(process).or_default() -= 1;
 }

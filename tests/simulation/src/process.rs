@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use cache_runtime::Cache;
 use cache_tests::history::ProcessNumber;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 
 use crate::world::world;
 
@@ -46,7 +46,8 @@ pub(crate) struct Process {
     pub(crate) number: ProcessNumber,
     runtime: Option<Runtime>,
     idle: Idle,
-    cache: watch::Sender<Option<Cache>>,
+    /// Wakes who waits for it in the order in which they began to: a `watch` draws lots.
+    cache: Arc<SetOnce<Cache>>,
     is_paused: bool,
 }
 
@@ -61,17 +62,12 @@ impl Process {
             }
         };
         let runtime = Builder::new_current_thread().on_thread_park(park).build().expect("a runtime without drivers");
-        Self { number, runtime: Some(runtime), idle, cache: watch::Sender::new(None), is_paused: false }
+        Self { number, runtime: Some(runtime), idle, cache: Arc::default(), is_paused: false }
     }
 
-    /// Its cache, once it is built.
-    pub(crate) fn cache(&self) -> watch::Receiver<Option<Cache>> {
-        self.cache.subscribe()
-    }
-
-    /// Where its cache goes to once it is built.
-    pub(crate) fn installs(&self) -> watch::Sender<Option<Cache>> {
-        self.cache.clone()
+    /// Where its cache is once it is built.
+    pub(crate) fn cache(&self) -> Arc<SetOnce<Cache>> {
+        Arc::clone(&self.cache)
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -104,9 +100,16 @@ impl Process {
 
     /// It is gone, as it stands.
     pub(crate) fn crash(&mut self) {
-        world().set_running(self.number);
+        let world = world();
+        world.set_running(self.number);
+        // Before the runtime drops its tasks: their order follows from how many there ever were in this test.
+        let connections = world.network.borrow().of(Some(self.number));
+        for connection in connections {
+            let waker = world.network.borrow_mut().close(connection);
+            drop(waker);
+        }
         let runtime = self.runtime.take();
         drop(runtime);
-        self.cache.send_replace(None);
+        self.cache = Arc::default();
     }
 }

@@ -112,7 +112,7 @@ impl Run<'_> {
     pub(crate) fn start_process(&mut self) -> ProcessNumber {
         let number = ProcessNumber::try_from(self.processes.len()).expect("few processes");
         let process = Process::start(number);
-        let (settings, installs) = (self.plan.settings.clone(), process.installs());
+        let (settings, cache) = (self.plan.settings.clone(), process.cache());
         process.spawn(async move {
             let builder = Cache::builder("sim")
                 .redis("redis://server")
@@ -125,7 +125,8 @@ impl Run<'_> {
                 .l1_capacity(settings.l1_bytes)
                 .seed(u64::from(number));
             let builder = settings.without.iter().fold(builder, |builder, rule| builder.without_rule(*rule));
-            installs.send_replace(Some(builder.build().await.expect("functions and settings are right")));
+            let built = builder.build().await.expect("functions and settings are right");
+            cache.set(built).expect("it is built once");
         });
         self.processes.push(process);
         number

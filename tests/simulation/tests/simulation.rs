@@ -40,13 +40,11 @@ fn what_has_failed_fails_no_more() {
 
 #[test]
 fn a_seed_is_the_same_run_each_time() {
-    silence_expected_panics();
+    // As often as it takes for a draw between two orders that no seed decides to differ.
+    let traces = [(); 6].map(|()| campaign(16, &[]).trace);
+    assert_eq!(traces, [traces[0]; 6]);
     let trace = |seed| run(&Plan::of(seed, &[]), false).trace;
-    for seed in 0..8 {
-        let [here, there] = [trace(seed), std::thread::spawn(move || trace(seed)).join().expect("no panics")];
-        assert_eq!((here, here), (there, trace(seed)), "seed {seed}");
-        assert_ne!(here, trace(seed + 1));
-    }
+    assert_ne!(trace(0), trace(1));
 }
 
 #[test]

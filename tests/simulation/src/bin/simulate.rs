@@ -90,8 +90,8 @@ fn name(rule: Rule) -> String {
 }
 
 fn print(report: &Report) {
-    let Report { seeds, counts, bound, failures, took } = report;
-    println!("{seeds} seeds in {took:.1?}");
+    let Report { seeds, counts, bound, failures, trace, took } = report;
+    println!("{seeds} seeds in {took:.1?}; their traces: {trace:016x}");
     println!(
         "{} reads, {} invalidations ({} queued), {} loads, {} events",
         counts.reads, counts.invalidations, counts.queued, counts.loads, counts.events
