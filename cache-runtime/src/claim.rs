@@ -13,15 +13,18 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::clock::Moment;
 use crate::codec::Coder;
 use crate::fault::Fault;
 use crate::flight::Lead;
+use crate::function::Function;
 use crate::instant::Instant;
 use crate::key::Key;
 use crate::lease::Lease;
 use crate::metric::Metric;
 use crate::node::Place;
 use crate::read::Missed;
+use crate::redis::Reading;
 use crate::second::Second;
 use crate::shape::Kept;
 use crate::store::{HEAD, Leased, Over, Seen, Slot, Stamp, Token};
@@ -59,13 +62,13 @@ pub(crate) struct Refresh {
 }
 
 /// A leader in the second tier.
-struct Claiming<'a> {
-    missed: &'a Missed,
-    lead: &'a Lead<Key, Kept>,
-    coder: &'static Coder,
-    second: &'a Second,
-    place: &'a Place,
-    allowance: Allowance,
+#[derive(Clone, Copy)]
+pub(crate) struct Claiming<'a> {
+    pub(crate) missed: &'a Missed,
+    pub(crate) lead: &'a Lead<Key, Kept>,
+    pub(crate) coder: &'static Coder,
+    pub(crate) second: &'a Second,
+    pub(crate) place: &'a Place,
 }
 
 /// How much of a call's time the second tier may still take.
@@ -77,8 +80,9 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    fn new(left: Duration) -> Self {
-        Self { left, began: None }
+    /// The whole of it, less what was spent already.
+    fn new(whole: Duration, spent: Duration) -> Self {
+        Self { left: whole.saturating_sub(spent), began: None }
     }
 
     /// What begins now is not the second tier's time.
@@ -116,102 +120,133 @@ async fn within<T>(
     .await
 }
 
-/// Finds a value, or the right to load one.
-pub(crate) async fn claim(
-    missed: &Missed,
-    lead: &Lead<Key, Kept>,
-    coder: &'static Coder,
-    place: &Place,
-    second: &Second,
-) -> (Claim, Allowance) {
-    let allowance = Allowance::new(second.settings.op_timeout);
-    let mut claiming = Claiming { missed, lead, coder, second, place, allowance };
-    let claim = match claiming.find().await {
-        Ok(claim) => claim,
-        Err(fault) => {
-            missed.node.count(missed.address.function, Metric::FaultL2);
-            tracing::debug!(%fault, kind = fault.kind(), key = place.entry, "loaded without the second tier");
-            Claim::Without
-        }
-    };
-    if !matches!(claim, Claim::Hit(_)) {
-        claiming.allowance.pause();
-    }
-    (claim, claiming.allowance)
-}
-
 /// What a look into the slot says.
-enum Look {
-    Found(Claim),
+pub(crate) enum Look {
+    Hit(Stored),
+    /// A value past its lifetime, with its slot and the stamps of its groups.
+    Stale(Stored, Vec<u8>, Vec<Option<Stamp>>),
     Take(Over),
     Wait(Token),
+    CoolDown,
 }
 
-impl Claiming<'_> {
-    /// What a hit does not need is boxed: all others carry it along.
-    async fn find(&mut self) -> Result<Claim, Fault> {
-        let mut waiting = Waiting { since: None, polls: 0 };
-        let mut tries = 0;
-        while tries < MOST_TRIES {
-            if !self.second.may_read(&self.missed.address, self.missed.node.rules) {
-                return Err(Fault::Away);
-            }
-            match self.look().await? {
-                Look::Found(claim) => return Ok(claim),
-                Look::Take(over) => {
-                    if let Some(lease) = Box::pin(self.take_over(over)).await? {
-                        return Ok(Claim::Lease(lease));
-                    }
-                    tries += 1;
-                }
-                Look::Wait(_) if waiting.took() >= self.missed.load_timeout() => {
-                    let (function, key) = (self.missed.address.function.spec().name, &self.place.entry);
-                    tracing::warn!(function, key, "another process loads for too long: loaded without the second tier");
-                    return Ok(Claim::Without);
-                }
-                Look::Wait(token) => Box::pin(self.wait(token, &mut waiting)).await?,
-            }
+impl<'a> Claiming<'a> {
+    /// Asks for the slot. Whoever joins from here on does not get what this read finds.
+    pub(crate) fn ask(self) -> Result<Reading<'a>, Fault> {
+        if !self.second.may_read(&self.missed.address, self.missed.node.rules) {
+            return Err(Fault::Away);
         }
-        Ok(Claim::Without)
+        self.lead.reading();
+        Ok(self.second.store.read(&self.place.entry, &self.place.stamps))
     }
 
-    async fn look(&mut self) -> Result<Look, Fault> {
-        let whole = self.second.settings.op_timeout;
-        // Whoever joins from here on does not get what this read finds.
-        self.lead.reading();
-        let sent = self.missed.node.time.now();
-        let read = pin!(self.second.store.read(&self.place.entry, &self.place.stamps));
-        let Seen { slot, stamps } = self.allowance.spend(whole, read).await?;
-        Ok(match slot {
+    /// What the reply says that was asked for at `sent`.
+    pub(crate) fn judge(self, seen: Seen, sent: Moment) -> Look {
+        let Seen { slot, stamps } = seen;
+        match slot {
             Slot::Empty => Look::Take(Over::Nothing),
             Slot::Lease(token) => Look::Wait(token),
-            Slot::CoolDown(_) => Look::Found(Claim::Without),
+            Slot::CoolDown(_) => Look::CoolDown,
             Slot::Garbage(head) => {
                 self.count(Metric::Damaged);
                 Look::Take(Over::Head(head))
             }
             Slot::Value(bytes) => match self.opening().open(&self.missed.node, self.second, &bytes, &stamps, sent) {
-                Opened::Fresh(stored) => Look::Found(Claim::Hit(stored)),
-                Opened::Stale(stored) => {
-                    let refresh = Box::pin(self.refresh(&bytes, &stamps)).await?;
-                    Look::Found(Claim::Stale(stored, refresh))
-                }
+                Opened::Fresh(stored) => Look::Hit(stored),
+                Opened::Stale(stored) => Look::Stale(stored, bytes, stamps),
                 Opened::Over => Look::Take(Over::Head(bytes[..HEAD].to_vec())),
                 Opened::Damaged => {
                     self.count(Metric::Damaged);
                     Look::Take(Over::Head(bytes[..HEAD].to_vec()))
                 }
             },
-        })
+        }
+    }
+
+    /// Goes on after the first look, which was begun at `sent`, until there is a value or the right to load one.
+    pub(crate) async fn go_on(self, first: Result<Look, Fault>, sent: Moment) -> (Claim, Allowance) {
+        let spent = self.missed.node.time.now().since(sent);
+        let allowance = Allowance::new(self.second.settings.op_timeout, spent);
+        let mut search = Search { claiming: self, allowance };
+        let found = match first {
+            Ok(first) => search.find(first).await,
+            Err(fault) => Err(fault),
+        };
+        let claim = found.unwrap_or_else(|fault| {
+            self.count(Metric::FaultL2);
+            tracing::debug!(%fault, kind = fault.kind(), key = self.place.entry, "loaded without the second tier");
+            Claim::Without
+        });
+        search.allowance.pause();
+        (claim, search.allowance)
+    }
+
+    fn opening(self) -> Opening<'a> {
+        Opening { entry: &self.place.entry, function: self.missed.address.function, coder: self.coder }
+    }
+
+    fn count(self, metric: Metric) {
+        self.missed.node.count(self.missed.address.function, metric);
+    }
+}
+
+/// A leader who found no value at first.
+struct Search<'a> {
+    claiming: Claiming<'a>,
+    allowance: Allowance,
+}
+
+impl Search<'_> {
+    async fn find(&mut self, first: Look) -> Result<Claim, Fault> {
+        let mut waiting = Waiting { since: None, polls: 0 };
+        let (mut tries, mut look) = (0, first);
+        loop {
+            match look {
+                Look::Hit(stored) => return Ok(Claim::Hit(stored)),
+                Look::CoolDown => return Ok(Claim::Without),
+                Look::Stale(stored, slot, stamps) => {
+                    let refresh = self.refresh(&slot, &stamps).await?;
+                    return Ok(Claim::Stale(stored, refresh));
+                }
+                Look::Take(over) => {
+                    if let Some(lease) = self.take_over(over).await? {
+                        return Ok(Claim::Lease(lease));
+                    }
+                    tries += 1;
+                }
+                Look::Wait(_) if waiting.took() >= self.claiming.missed.load_timeout() => {
+                    let (function, key) = (self.function().spec().name, &self.claiming.place.entry);
+                    tracing::warn!(function, key, "another process loads for too long: loaded without the second tier");
+                    return Ok(Claim::Without);
+                }
+                Look::Wait(token) => self.wait(token, &mut waiting).await?,
+            }
+            if tries == MOST_TRIES {
+                return Ok(Claim::Without);
+            }
+            look = self.look().await?;
+        }
+    }
+
+    async fn look(&mut self) -> Result<Look, Fault> {
+        let whole = self.claiming.second.settings.op_timeout;
+        let sent = self.claiming.missed.node.time.now();
+        let read = pin!(self.claiming.ask()?);
+        let seen = self.allowance.spend(whole, read).await?;
+        Ok(self.claiming.judge(seen, sent))
+    }
+
+    fn function(&self) -> &'static Function {
+        self.claiming.missed.address.function
     }
 
     /// One refresh at a time in all processes: whoever takes the refresh lease of the value.
     async fn refresh(&mut self, slot: &[u8], stamps: &[Option<Stamp>]) -> Result<Option<Refresh>, Fault> {
         let head = slot[..HEAD].to_vec();
         let etag = Token(*head.last_chunk().expect("the beginning ends with the token"));
-        let lease = self.missed.load_timeout().min(MOST_REFRESH);
-        let (whole, store) = (self.second.settings.op_timeout, &self.second.store);
-        let refresh = pin!(store.refresh(&self.place.entry, etag, lease));
+        let lease = self.claiming.missed.load_timeout().min(MOST_REFRESH);
+        let (whole, store) = (self.claiming.second.settings.op_timeout, &self.claiming.second.store);
+        let refresh = pin!(store.refresh(&self.claiming.place.entry, etag, lease));
         let is_ours = self.allowance.spend(whole, refresh).await?;
         let snapshot = stamps.iter().copied().collect::<Option<Vec<_>>>().filter(|_| is_ours);
         Ok(snapshot.map(|snapshot| Refresh { head, snapshot }))
@@ -221,7 +256,7 @@ impl Claiming<'_> {
     async fn take_over(&mut self, over: Over) -> Result<Option<Lease>, Fault> {
         match self.take(over).await? {
             Err(Slot::Garbage(head)) => {
-                self.count(Metric::Damaged);
+                self.claiming.count(Metric::Damaged);
                 Ok(self.take(Over::Head(head)).await?.ok())
             }
             taken => Ok(taken.ok()),
@@ -230,11 +265,18 @@ impl Claiming<'_> {
 
     /// The lease, or what stands there instead.
     async fn take(&mut self, over: Over) -> Result<Result<Lease, Slot>, Fault> {
-        let (whole, token) = (self.second.settings.op_timeout, Token::fresh());
+        let (whole, token) = (self.claiming.second.settings.op_timeout, Token::fresh());
         // Its duty begins before the command is sent: a lease that was taken by a call that left is given back.
-        let lease = self.second.keeper.hold(&self.place.entry, token, self.missed.load_timeout());
-        let stamp_life = self.missed.address.function.stamp_life();
-        let take = pin!(self.second.store.lease(&self.place.entry, over, &self.place.stamps, stamp_life, token));
+        let lease =
+            self.claiming.second.keeper.hold(&self.claiming.place.entry, token, self.claiming.missed.load_timeout());
+        let stamp_life = self.claiming.missed.address.function.stamp_life();
+        let take = pin!(self.claiming.second.store.lease(
+            &self.claiming.place.entry,
+            over,
+            &self.claiming.place.stamps,
+            stamp_life,
+            token
+        ));
         match self.allowance.spend(whole, take).await? {
             Leased::Taken(snapshot) => Ok(Ok(lease.taken(snapshot))),
             Leased::Held(slot) => {
@@ -248,12 +290,12 @@ impl Claiming<'_> {
     async fn wait(&mut self, token: Token, waiting: &mut Waiting) -> Result<(), Fault> {
         self.allowance.pause();
         if waiting.polls == 0 {
-            self.count(Metric::Waited);
+            self.claiming.count(Metric::Waited);
         }
         waiting.polls += 1;
         // Registered before it is marked, looked at again after: no wake-up is lost.
-        let wake = self.second.store.waker(&self.place.entry);
-        if let Slot::Lease(still) = self.second.store.watch(&self.place.entry, token).await?
+        let wake = self.claiming.second.store.waker(&self.claiming.place.entry);
+        if let Slot::Lease(still) = self.claiming.second.store.watch(&self.claiming.place.entry, token).await?
             && still == token
         {
             let mut wake = pin!(wake);
@@ -265,14 +307,6 @@ impl Claiming<'_> {
             .await;
         }
         Ok(())
-    }
-
-    fn opening(&self) -> Opening<'_> {
-        Opening { entry: &self.place.entry, function: self.missed.address.function, coder: self.coder }
-    }
-
-    fn count(&self, metric: Metric) {
-        self.missed.node.count(self.missed.address.function, metric);
     }
 }
 

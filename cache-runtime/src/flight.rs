@@ -14,8 +14,6 @@
 //!
 //! Decisions are made under a lock, by functions that do not wait; wakers are called outside.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
@@ -25,25 +23,34 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use hashbrown::HashTable;
+
 use crate::hasher::RandomState;
 use crate::rules::{Rule, Rules};
 use crate::sync::{Arc, Mutex, lock};
 
 const SHARDS: usize = 16;
 
-type Shard<K, V> = Mutex<HashMap<K, Arc<Flight<V>>, RandomState>>;
-
 /// The flights of one cache.
 pub(crate) struct Flights<K, V> {
-    shards: Box<[Shard<K, V>]>,
+    /// Each with a count of references of its own: one for all would be what every miss of every thread writes to.
+    shards: Box<[Arc<Shard<K, V>>]>,
     hasher: RandomState,
+}
+
+/// The flights of a part of all keys.
+struct Shard<K, V> {
+    flights: Mutex<HashTable<Arc<Flight<K, V>>>>,
     rules: Rules,
-    /// How many reads of the second tier were sent, by all flights.
+    /// How many reads of the second tier were sent by its flights.
     reads: AtomicU64,
 }
 
 /// One load, and who waits for it.
-struct Flight<V> {
+struct Flight<K, V> {
+    key: K,
+    /// The hash of the key: it is asked for several times on each flight's way.
+    hash: u64,
     /// The epochs of the key and its groups, read before anything was sent.
     fence: u64,
     /// How many loads failed one after another before this one, as seen by its leader.
@@ -55,7 +62,7 @@ struct Flight<V> {
 
 struct State<V> {
     phase: Phase,
-    /// The number of the last read of the second tier that it sent, counted over all flights; 0 before the first.
+    /// The number of the last read of the second tier that it sent, counted over all flights of its shard; 0 before the first.
     last_read: u64,
     /// From when on nobody may join a load that no lease protects.
     closes: Option<Duration>,
@@ -91,41 +98,60 @@ pub(crate) enum Outcome<V> {
 
 /// A caller's part in the flight of its key.
 #[derive(Debug)]
-pub(crate) enum Turn<K: Hash + Eq + Clone, V: Clone> {
+pub(crate) enum Turn<K: Eq, V: Clone> {
     Lead(Lead<K, V>),
-    Follow(Follow<V>),
+    Follow(Follow<K, V>),
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
     pub(crate) fn new(rules: Rules) -> Self {
-        // Shards and their tables look at different bits of a hash, but not if there is one hasher for both.
-        let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::default())).collect();
-        Self { shards, hasher: RandomState::default(), rules, reads: AtomicU64::new(0) }
+        let shard = || Shard { flights: Mutex::new(HashTable::new()), rules, reads: AtomicU64::new(0) };
+        Self { shards: (0..SHARDS).map(|_| Arc::new(shard())).collect(), hasher: RandomState::default() }
     }
 
     /// Joins the flight of this key, or starts one. `fence` is the current one of the key, read by this caller;
     /// `failures` is how many flights failed on it; `now` is on a clock of the caller's. A `strict` caller joins no load
     /// that began without a lease.
-    pub(crate) fn join(
-        self: &Arc<Self>,
-        key: &K,
-        fence: u64,
-        failures: u32,
-        now: Duration,
-        strict: bool,
-    ) -> Turn<K, V> {
-        let mut shard = lock(self.shard(key));
-        if let Some(flight) = shard.get(key)
-            && let Some(follow) = self.follow(flight, fence, if strict { Duration::MAX } else { now })
+    pub(crate) fn join(&self, key: &K, fence: u64, failures: u32, now: Duration, strict: bool) -> Turn<K, V> {
+        let hash = self.hasher.hash_one(key);
+        let shard = self.shard(hash);
+        let mut flights = lock(&shard.flights);
+        let known = flights.find_mut(hash, |flight| flight.key == *key);
+        if let Some(flight) = &known
+            && let Some(follow) = shard.follow(flight, fence, if strict { Duration::MAX } else { now })
         {
             return Turn::Follow(follow);
         }
-        let flight = Arc::new(Flight::new(fence, failures, now));
-        shard.insert(key.clone(), Arc::clone(&flight));
-        Turn::Lead(Lead { flights: Arc::clone(self), key: key.clone(), flight, ended: false })
+        let flight = Arc::new(Flight::new(key.clone(), hash, fence, failures, now));
+        let replaced = known.map(|known| std::mem::replace(known, Arc::clone(&flight)));
+        if replaced.is_none() {
+            flights.insert_unique(hash, Arc::clone(&flight), |flight| flight.hash);
+        }
+        drop(flights);
+        // Only now: a user's value may be in it.
+        drop(replaced);
+        Turn::Lead(Lead { shard: Arc::clone(shard), flight, ended: false })
     }
 
-    fn follow(&self, flight: &Arc<Flight<V>>, fence: u64, now: Duration) -> Option<Follow<V>> {
+    /// Takes the key from a flight whose leader is hung: its result will be refused, and the next to join leads.
+    pub(crate) fn detach(&self, follow: &Follow<K, V>) {
+        self.shard(follow.flight.hash).remove(&follow.flight);
+    }
+
+    /// How many flights hold their key.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(&shard.flights).len()).sum()
+    }
+
+    /// The tables look at the lowest and the highest bits.
+    #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
+    fn shard(&self, hash: u64) -> &Arc<Shard<K, V>> {
+        &self.shards[(hash >> 32) as usize % SHARDS]
+    }
+}
+
+impl<K: Eq, V: Clone> Shard<K, V> {
+    fn follow(&self, flight: &Arc<Flight<K, V>>, fence: u64, now: Duration) -> Option<Follow<K, V>> {
         if flight.fence != fence && self.rules.holds(Rule::Detach) {
             return None;
         }
@@ -142,41 +168,25 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
         Some(Follow { flight: Arc::clone(flight), place, came })
     }
 
-    /// Takes the key from a flight whose leader is hung: its result will be refused, and the next to join leads.
-    pub(crate) fn detach(&self, key: &K, follow: &Follow<V>) {
-        self.remove(key, &follow.flight);
-    }
-
-    /// How many flights hold their key.
-    pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
-    }
-
-    /// Removes the flight if the key is still its own, and says whether it was.
-    fn remove(&self, key: &K, flight: &Arc<Flight<V>>) -> bool {
-        match lock(self.shard(key)).entry(key.clone()) {
-            Entry::Occupied(entry) if Arc::ptr_eq(entry.get(), flight) => {
-                entry.remove();
-                true
-            }
-            Entry::Occupied(_) | Entry::Vacant(_) => false,
+    /// Removes the flight if the key is still its own.
+    fn remove(&self, flight: &Arc<Flight<K, V>>) {
+        let mut flights = lock(&self.flights);
+        if let Ok(entry) = flights.find_entry(flight.hash, |other| Arc::ptr_eq(other, flight)) {
+            let (gone, _) = entry.remove();
+            drop(flights);
+            drop(gone);
         }
     }
 
-    fn holds_key(&self, key: &K, flight: &Arc<Flight<V>>) -> bool {
-        lock(self.shard(key)).get(key).is_some_and(|current| Arc::ptr_eq(current, flight))
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
-    fn shard(&self, key: &K) -> &Shard<K, V> {
-        &self.shards[self.hasher.hash_one(key) as usize % SHARDS]
+    fn holds_key(&self, flight: &Arc<Flight<K, V>>) -> bool {
+        lock(&self.flights).find(flight.hash, |other| Arc::ptr_eq(other, flight)).is_some()
     }
 }
 
-impl<V: Clone> Flight<V> {
-    fn new(fence: u64, failures: u32, begun: Duration) -> Self {
+impl<K, V: Clone> Flight<K, V> {
+    fn new(key: K, hash: u64, fence: u64, failures: u32, begun: Duration) -> Self {
         let state = State { phase: Phase::Open, last_read: 0, closes: None, outcome: None, wakers: Vec::new() };
-        Self { fence, failures, begun, state: Mutex::new(state) }
+        Self { key, hash, fence, failures, begun, state: Mutex::new(state) }
     }
 
     fn enter(&self, phase: Phase) {
@@ -195,20 +205,19 @@ impl<V: Clone> Flight<V> {
 
 /// The duty to load one key. Dropping it without an end hands over to those who wait.
 #[must_use = "those who follow wait for its end"]
-pub(crate) struct Lead<K: Hash + Eq + Clone, V: Clone> {
-    flights: Arc<Flights<K, V>>,
-    key: K,
-    flight: Arc<Flight<V>>,
+pub(crate) struct Lead<K: Eq, V: Clone> {
+    shard: Arc<Shard<K, V>>,
+    flight: Arc<Flight<K, V>>,
     ended: bool,
 }
 
-impl<K: Hash + Eq + Clone, V: Clone> Lead<K, V> {
+impl<K: Eq, V: Clone> Lead<K, V> {
     /// A read of the second tier is about to be sent: those who come from here on do not get its hit, only that of a
     /// later read.
     pub(crate) fn reading(&self) {
         let mut state = lock(&self.flight.state);
         state.phase = Phase::Reading;
-        state.last_read = self.flights.reads.fetch_add(1, Ordering::SeqCst) + 1;
+        state.last_read = self.shard.reads.fetch_add(1, Ordering::SeqCst) + 1;
     }
 
     /// The load begins: whoever comes now may have its value.
@@ -241,8 +250,8 @@ impl<K: Hash + Eq + Clone, V: Clone> Lead<K, V> {
 
     /// Whether this flight may still keep a value: the fence is unchanged, and nobody took the key from it.
     pub(crate) fn may_keep(&self, fence: u64) -> bool {
-        let detached = fence != self.flight.fence && self.flights.rules.holds(Rule::Detach);
-        !detached && self.flights.holds_key(&self.key, &self.flight)
+        let detached = fence != self.flight.fence && self.shard.rules.holds(Rule::Detach);
+        !detached && self.shard.holds_key(&self.flight)
     }
 
     /// Ends with a hit of the second tier: callers that came before the read was sent get it, later ones read again.
@@ -253,7 +262,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Lead<K, V> {
     /// Ends with a loaded value and the verdict on its fill.
     pub(crate) fn finish(self, value: V, accepted: bool) {
         lock(&self.flight.state).phase = Phase::Sealed;
-        if accepted || !self.flights.rules.holds(Rule::Verdict) {
+        if accepted || !self.shard.rules.holds(Rule::Verdict) {
             self.end(Outcome::Value(value));
         } else {
             self.end(Outcome::Lost);
@@ -267,22 +276,22 @@ impl<K: Hash + Eq + Clone, V: Clone> Lead<K, V> {
 
     fn end(mut self, outcome: Outcome<V>) {
         self.ended = true;
-        self.flights.remove(&self.key, &self.flight);
+        self.shard.remove(&self.flight);
         self.flight.end(outcome);
     }
 }
 
-impl<K: Hash + Eq + Clone, V: Clone> Drop for Lead<K, V> {
+impl<K: Eq, V: Clone> Drop for Lead<K, V> {
     fn drop(&mut self) {
-        if self.ended || !self.flights.rules.holds(Rule::HandOver) {
+        if self.ended || !self.shard.rules.holds(Rule::HandOver) {
             return;
         }
-        self.flights.remove(&self.key, &self.flight);
+        self.shard.remove(&self.flight);
         self.flight.end(if std::thread::panicking() { Outcome::Failed(None) } else { Outcome::Abandoned });
     }
 }
 
-impl<K: Hash + Eq + Clone, V: Clone> fmt::Debug for Lead<K, V> {
+impl<K: Eq, V: Clone> fmt::Debug for Lead<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lead").field("fence", &self.flight.fence).finish_non_exhaustive()
     }
@@ -290,14 +299,14 @@ impl<K: Hash + Eq + Clone, V: Clone> fmt::Debug for Lead<K, V> {
 
 /// A place among those who wait for a flight. Dropping it leaves the flight alone.
 #[must_use = "futures do nothing unless polled"]
-pub(crate) struct Follow<V> {
-    flight: Arc<Flight<V>>,
+pub(crate) struct Follow<K, V> {
+    flight: Arc<Flight<K, V>>,
     place: usize,
-    /// How many reads were sent, by all flights, before it came.
+    /// How many reads were sent, by all flights of its shard, before it came.
     came: u64,
 }
 
-impl<V: Clone> Follow<V> {
+impl<K, V: Clone> Follow<K, V> {
     /// Names the flight for as long as it lives.
     pub(crate) fn id(&self) -> FlightId {
         FlightId::of(&self.flight)
@@ -324,7 +333,7 @@ impl<V: Clone> Follow<V> {
     }
 }
 
-impl<V: Clone> Future for Follow<V> {
+impl<K, V: Clone> Future for Follow<K, V> {
     type Output = Outcome<V>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<V>> {
@@ -344,7 +353,7 @@ impl<V: Clone> Future for Follow<V> {
     }
 }
 
-impl<V> Drop for Follow<V> {
+impl<K, V> Drop for Follow<K, V> {
     fn drop(&mut self) {
         if let Some(waker) = lock(&self.flight.state).wakers.get_mut(self.place) {
             *waker = None;
@@ -352,7 +361,7 @@ impl<V> Drop for Follow<V> {
     }
 }
 
-impl<V> fmt::Debug for Follow<V> {
+impl<K, V> fmt::Debug for Follow<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Follow").field("place", &self.place).finish_non_exhaustive()
     }
@@ -363,7 +372,7 @@ impl<V> fmt::Debug for Follow<V> {
 pub(crate) struct FlightId(usize);
 
 impl FlightId {
-    fn of<V>(flight: &Arc<Flight<V>>) -> Self {
+    fn of<K, V>(flight: &Arc<Flight<K, V>>) -> Self {
         Self(Arc::as_ptr(flight).addr())
     }
 

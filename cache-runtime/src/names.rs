@@ -12,7 +12,7 @@
 //!
 //! What scripts use together with the bus stands in its cluster slot, by the tag in braces.
 
-use std::fmt::Write;
+use cache_spec::value::ValueWriter;
 
 /// The names that one application uses whatever its functions are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +64,12 @@ const DIGEST: usize = 33;
 
 /// The entry of the key with this text, in this version of its function.
 pub(crate) fn entry(app: &str, version: u32, text: &str) -> String {
-    let mut name = String::with_capacity(app.len() + text.len() + 9);
-    write!(name, "{app}:v{version}:{text}").expect("text can be written");
+    let mut name = String::with_capacity(app.len() + text.len() + 13);
+    name.push_str(app);
+    name.push_str(":v");
+    ValueWriter::new(&mut name).unsigned(version.into());
+    name.push(':');
+    name.push_str(text);
     bounded(name)
 }
 

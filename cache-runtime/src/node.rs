@@ -1,7 +1,6 @@
 //! One cache: its parts, and what they do together that needs no waiting.
 
 use std::hash::BuildHasher;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -39,7 +38,7 @@ pub(crate) struct Node {
     pub(crate) epochs: Epochs,
     /// The end of the right to serve from the in-process tier, in milliseconds of the clock; for ever without a bus.
     right: AtomicU64,
-    pub(crate) flights: Arc<Flights<Key, Kept>>,
+    pub(crate) flights: Flights<Key, Kept>,
     pub(crate) waits: Waits,
     pub(crate) functions: Functions,
     pub(crate) subscribers: Subscribers,
@@ -108,7 +107,7 @@ impl Node {
             hash_key: settings.hash_key,
             l1: L1::new(settings.l1_capacity),
             epochs: Epochs::new(usize::try_from(settings.l1_capacity / BYTES_PER_SLOT).unwrap_or(usize::MAX)),
-            flights: Arc::new(Flights::new(settings.rules)),
+            flights: Flights::new(settings.rules),
             waits: Waits::default(),
             functions: Functions::new(),
             subscribers: Subscribers::default(),

@@ -97,6 +97,13 @@ pub fn lookup<S: Shape>(function: &'static Function, using: Using<'_>, parts: &i
     }
 }
 
+/// Does not look into the in-process tier, where a function that is never kept there has nothing.
+#[inline(always)]
+pub fn no_lookup<S: Shape>(function: &'static Function, using: Using<'_>, parts: &impl Parts, _shape: S) -> Lookup<S> {
+    registry::ensure_number(function);
+    Lookup::Miss(Miss { missed: read::miss(using, function, parts), veto: None })
+}
+
 /// A call that found nothing it could be given at once.
 pub struct Miss<S: Shape> {
     missed: Box<Missed>,

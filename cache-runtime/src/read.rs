@@ -7,35 +7,33 @@
 //!        lead:   L1 again -> second tier: value, or lease -> load -> seal, fill, verdict -> tell those who follow
 //! ```
 
+mod follow;
+
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::claim::{Allowance, Claim, Refresh, claim};
+use crate::claim::{Allowance, Claim, Claiming, Look, Refresh};
 use crate::clock::Moment;
 use crate::codec::Coder;
 use crate::context::Context;
 use crate::current::current_node;
-use crate::flight::{Follow, Lead, Outcome as FlightOutcome, Turn};
+use crate::fault::Fault;
+use crate::flight::{Lead, Turn};
 use crate::function::{Function, L1};
 use crate::key::{Key, Parts, Probe, with_long_key};
 use crate::l1::Entry;
 use crate::lease::Lease;
 use crate::lookup::{Bypass, Lookup, Outcome};
 use crate::metric::Metric;
-use crate::node::{Address, Filling, Node};
-use crate::rules::Rule;
+use crate::node::{Address, Filling, Node, Place};
 use crate::second::Second;
 use crate::shape::Kept;
 use crate::steps::Step;
 use crate::stored::Stored;
-
-/// F5: after this many lost flights a caller loads for itself.
-const MOST_LOST: u32 = 3;
 
 /// Which cache a call uses: this one, else the current one.
 #[derive(Clone, Copy, Debug)]
@@ -168,41 +166,18 @@ impl Missed {
     }
 
     async fn find_way(&self, coder: &'static Coder) -> Way {
-        let (mut lost, mut failures, mut came) = (0, 0, u64::MAX);
-        let mut now = self.began;
-        loop {
-            let stale = if self.strict { None } else { self.stale() };
-            // Read before the flight is joined: whatever is invalidated from here on makes a difference.
-            let fence = self.node.fence(&self.address);
-            let begins = now.since_origin();
-            let mut follow = match self.node.flights.join(&self.address.key, fence, failures, begins, self.strict) {
-                Turn::Lead(lead) => return self.watched(self.lead(lead, stale, coder).await).await,
-                Turn::Follow(follow) => follow,
-            };
-            // Its refresh is on its way.
-            if let Some((kept, age)) = stale {
-                return Way::Stale(kept, Some(age), None);
-            }
-            let failed_before = follow.failures();
-            // Of those who come while a read is under way, the next one serves all: not one after the other.
-            came = came.min(follow.came());
-            follow.came_before(came);
-            match self.follow(follow).await {
-                Followed::Told(FlightOutcome::Value(kept)) => return Way::Value(kept),
-                Followed::Told(FlightOutcome::Failed(Some(error))) => return Way::Error(error),
-                Followed::Told(FlightOutcome::Failed(None)) if failed_before > 0 => {
-                    return Way::Alone(Bypass::SourceFailing);
-                }
-                Followed::Told(FlightOutcome::Failed(None)) => failures = 1,
-                Followed::Told(FlightOutcome::Lost) => lost += 1,
-                Followed::Told(FlightOutcome::Abandoned) | Followed::TooLong => {}
-                Followed::Itself => return Way::Alone(Bypass::Reentrant),
-            }
-            if lost >= MOST_LOST && self.node.rules.holds(Rule::BoundedRetries) {
-                return Way::Alone(Bypass::WriteHot);
-            }
-            now = self.node.time.now();
+        let stale = if self.strict { None } else { self.stale() };
+        // Mostly there is nobody to follow. What those need who follow is boxed: all others would carry it along.
+        match self.join(self.began, 0) {
+            Turn::Lead(lead) => self.lead(lead, stale, coder, self.began).await,
+            Turn::Follow(follow) => Box::pin(self.find_after(follow, stale, coder)).await,
         }
+    }
+
+    fn join(&self, now: Moment, failures: u32) -> Turn<Key, Kept> {
+        // Read before the flight is joined: whatever is invalidated from here on makes a difference.
+        let fence = self.node.fence(&self.address);
+        self.node.flights.join(&self.address.key, fence, failures, now.since_origin(), self.strict)
     }
 
     /// Tells a test that watches of the load that is about to begin.
@@ -215,21 +190,31 @@ impl Missed {
     }
 
     /// Who leads looks once more: a flight may have ended between this call's look and its turn.
-    async fn lead(&self, lead: Lead<Key, Kept>, stale: Option<(Kept, Duration)>, coder: &'static Coder) -> Way {
+    async fn lead(
+        &self,
+        lead: Lead<Key, Kept>,
+        stale: Option<(Kept, Duration)>,
+        coder: &'static Coder,
+        now: Moment,
+    ) -> Way {
         if let Some(entry) = self.entry() {
             let kept = entry.into_value(self.address.function.is_grouped());
             lead.hit(Arc::clone(&kept));
             return Way::Value(kept);
         }
-        let way = match self.node.second_for(self.address.function) {
-            Some(second) => self.lead_in(second, lead, coder).await,
-            None => Way::Lead(Leading { lead, claim: Tenure::Embedded }),
-        };
-        match (way, stale) {
-            // There is something to be served meanwhile.
+        match self.node.second_for(self.address.function) {
+            Some(second) => self.lead_in(second, lead, stale, coder, now).await,
+            None => self.led(Way::Lead(Leading { lead, claim: Tenure::Embedded }), stale).await,
+        }
+    }
+
+    /// Where there is something to be served meanwhile, the load is a refresh.
+    async fn led(&self, way: Way, stale: Option<(Kept, Duration)>) -> Way {
+        let way = match (way, stale) {
             (Way::Lead(leading), Some((kept, age))) => Way::Stale(kept, Some(age), Some(leading)),
             (way, _) => way,
-        }
+        };
+        self.watched(way).await
     }
 
     /// The value that may be served although its lifetime is over, and its age.
@@ -247,16 +232,46 @@ impl Missed {
         self.node.fresh(&self.address.key.probe(), self.address.function.is_grouped())
     }
 
-    /// The leader's way through the second tier.
-    async fn lead_in(&self, second: &Second, lead: Lead<Key, Kept>, coder: &'static Coder) -> Way {
+    /// The leader's way through the second tier: mostly a look. What comes after one that found nothing is boxed.
+    async fn lead_in(
+        &self,
+        second: &Second,
+        lead: Lead<Key, Kept>,
+        stale: Option<(Kept, Duration)>,
+        coder: &'static Coder,
+        now: Moment,
+    ) -> Way {
         let place = self.node.place(&self.address);
-        let (claim, allowance) = claim(self, &lead, coder, &place, second).await;
-        match claim {
-            Claim::Hit(stored) => {
-                self.keep_hit(&lead, &stored);
-                lead.hit(Arc::clone(&stored.kept));
-                Way::Stored(stored.kept, stored.age)
-            }
+        let claiming = Claiming { missed: self, lead: &lead, coder, second, place: &place };
+        let seen = match claiming.ask() {
+            Ok(reading) => reading.await,
+            Err(fault) => Err(fault),
+        };
+        match seen.map(|seen| claiming.judge(seen, now)) {
+            Ok(Look::Hit(stored)) => self.lead_by_hit(lead, stored),
+            look => Box::pin(self.lead_on(second, lead, &place, (stale, coder, now), look)).await,
+        }
+    }
+
+    fn lead_by_hit(&self, lead: Lead<Key, Kept>, stored: Stored) -> Way {
+        self.keep_hit(&lead, &stored);
+        lead.hit(Arc::clone(&stored.kept));
+        Way::Stored(stored.kept, stored.age)
+    }
+
+    /// Nothing that may be served stands there: the right to load it, or a value that comes meanwhile.
+    async fn lead_on(
+        &self,
+        second: &Second,
+        lead: Lead<Key, Kept>,
+        place: &Place,
+        (stale, coder, began): (Option<(Kept, Duration)>, &'static Coder, Moment),
+        first: Result<Look, Fault>,
+    ) -> Way {
+        let claiming = Claiming { missed: self, lead: &lead, coder, second, place };
+        let (claim, allowance) = claiming.go_on(first, began).await;
+        let way = match claim {
+            Claim::Hit(stored) => self.lead_by_hit(lead, stored),
             Claim::Stale(stored, refresh) => {
                 // Past its end there too: whoever comes next serves it from there while the refresh runs.
                 self.keep_hit(&lead, &stored);
@@ -264,13 +279,16 @@ impl Missed {
             }
             Claim::Lease(lease) => Way::Lead(Leading { lead, claim: Tenure::Leased(lease, allowance) }),
             Claim::Without => self.lead_without(second, lead).await,
-        }
+        };
+        self.led(way, stale).await
     }
 
     /// A value of the second tier goes into the in-process one for the rest of its life, under the fence from before it
     /// was read.
     fn keep_hit(&self, lead: &Lead<Key, Kept>, stored: &Stored) {
-        if let (Some(life), true) = (stored.life, lead.may_keep(self.node.fence(&self.address))) {
+        if let Some(life) = stored.life
+            && lead.may_keep(self.node.fence(&self.address))
+        {
             let (kept, bytes) = (Arc::clone(&stored.kept), stored.bytes);
             self.node.fill(&self.address, Filling { kept, bytes, life, fence: lead.fence() });
         }
@@ -286,36 +304,6 @@ impl Missed {
         let joinable = if self.strict { Duration::ZERO } else { second.settings.max_staleness };
         lead.loading_without_lease(now.saturating_add(joinable));
         Way::Lead(Leading { lead, claim: Tenure::Without(permit) })
-    }
-
-    async fn follow(&self, mut follow: Follow<Kept>) -> Followed {
-        let inside = Context::if_any().map(|context| context.flights()).unwrap_or_default();
-        let waiting = if inside.is_empty() { None } else { Some(self.node.waits.wait(inside, follow.id())) };
-        if let Some(None) = waiting {
-            return Followed::Itself;
-        }
-        let told = self.within_timeout(&mut follow).await;
-        told.map_or_else(|| self.take_from_hung(&follow), Followed::Told)
-    }
-
-    /// The flight's end, unless it comes too late.
-    async fn within_timeout(&self, follow: &mut Follow<Kept>) -> Option<FlightOutcome<Kept>> {
-        let since = self.node.time.now().since_origin().saturating_sub(follow.begun());
-        let mut timeout = self.node.time.sleep(self.load_timeout().saturating_sub(since));
-        let mut told = pin!(follow);
-        std::future::poll_fn(|context| match told.as_mut().poll(context) {
-            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-            Poll::Pending => timeout.as_mut().poll(context).map(|()| None),
-        })
-        .await
-    }
-
-    fn take_from_hung(&self, follow: &Follow<Kept>) -> Followed {
-        self.node.flights.detach(&self.address.key, follow);
-        self.node.count(self.address.function, Metric::LoadTimeout);
-        let (function, key) = (self.address.function.spec().name, &self.address.text);
-        tracing::warn!(function, key, "a load takes longer than its timeout: the next caller loads again");
-        Followed::TooLong
     }
 
     /// How long a load may hold this key.
@@ -362,13 +350,4 @@ fn serve_stale(lead: Lead<Key, Kept>, stored: Stored, refresh: Option<Refresh>) 
     }
     lead.hit(Arc::clone(&kept));
     Way::Stale(kept, age, None)
-}
-
-/// How waiting for a flight ended.
-enum Followed {
-    Told(FlightOutcome<Kept>),
-    /// Its leader is hung: the key was taken from it.
-    TooLong,
-    /// It waits for this very caller.
-    Itself,
 }

@@ -38,6 +38,6 @@ pub(crate) use self::hash_slot::HashSlot;
 pub(crate) use self::scripts::all as scripts;
 pub(crate) use self::servers::{Identity, ServerSettings, Servers};
 pub(crate) use self::session::Push;
-pub(crate) use self::store::{Store, StoreSettings};
+pub(crate) use self::store::{Reading, Store, StoreSettings};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::target::Target;

@@ -68,7 +68,7 @@ impl Table {
     }
 
     #[track_caller]
-    fn follow(&self, fence: u64) -> Follow<u64> {
+    fn follow(&self, fence: u64) -> Follow<Key, u64> {
         match self.join(fence) {
             Turn::Follow(follow) => follow,
             Turn::Lead(_) => panic!("there is no flight to join"),
@@ -76,7 +76,7 @@ impl Table {
     }
 }
 
-fn told(follow: Follow<u64>) -> Poll<Outcome<u64>> {
+fn told(follow: Follow<Key, u64>) -> Poll<Outcome<u64>> {
     let mut follow = pin!(follow);
     Pin::new(&mut follow).poll(&mut Context::from_waker(Waker::noop()))
 }
@@ -208,7 +208,7 @@ fn a_hung_leader_loses_the_key_and_its_late_result_is_refused() {
     let table = Table::new(None);
     let hung = table.lead(0);
     let follow = table.follow(0);
-    table.0.detach(&"key", &follow);
+    table.0.detach(&follow);
     assert!(!hung.may_keep(0));
     let next = table.lead(0);
     assert!(next.may_keep(0));

@@ -10,6 +10,7 @@ use crate::cached::descriptor::{self, event_field};
 use crate::cached::load::{Cloned, Load};
 use crate::cached::parts::parts;
 use crate::cached::plan::Plan;
+use crate::cached::policy::L1;
 use crate::cached::routes::Route;
 use crate::function::lenient;
 use crate::output::{Form, typed_block};
@@ -98,13 +99,18 @@ fn lookup(plan: &Plan<'_>) -> TokenStream {
     let (place, private) = (plan.output.place, plan.private_for_output());
     let (function, shape) = (descriptor::local("function"), descriptor::local("shape"));
     let (parts, cache) = (parts(plan), descriptor::local("cache"));
+    let lookup = match plan.policy.l1 {
+        // There is nothing to be found: the look alone would cost as much as a hit.
+        L1::Off => quote_spanned!(place=> #private::no_lookup),
+        L1::On | L1::For(_) => quote_spanned!(place=> #private::lookup),
+    };
     match plan.cache_statement(&cache) {
         Some(statement) => quote_spanned! {place=> {
             #statement
-            #private::lookup(#function, #private::given(#cache), #parts, #shape)
+            #lookup(#function, #private::given(#cache), #parts, #shape)
         }},
         None => {
-            quote_spanned!(place=> #private::lookup(#function, #private::current(), #parts, #shape))
+            quote_spanned!(place=> #lookup(#function, #private::current(), #parts, #shape))
         }
     }
 }

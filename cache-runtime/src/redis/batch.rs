@@ -1,13 +1,13 @@
-//! Reads that wait at the same moment go out as one.
+//! Operations that wait at the same moment go out as one.
 //!
-//! A read that finds nothing under way goes out alone, at once and in its caller's own task: nothing is waited for, and
-//! nobody else depends on it. While anything is under way, reads gather in a batch, which a task of its own sends as soon
-//! as whatever was ready to run has run: whoever is about to read anyway is taken along, and still nothing waits for time
-//! to pass or for a reply. Many batches may be under way.
+//! An operation that finds nothing under way goes out alone, at once and in its caller's own task: nothing is waited for,
+//! and nobody else depends on it. While anything is under way, operations gather in a batch, which a task of its own sends
+//! as soon as whatever was ready to run has run: whoever is about to ask anyway is taken along, and still nothing waits
+//! for time to pass or for a reply. Many batches may be under way.
 //!
 //! A caller that is dropped, or not polled, holds up nobody: a batch belongs to its task, not to the one who began it.
 //! What no caller waits for any more is not sent. A batch always ends: if its task does not (its runtime is shut down, or
-//! it panics), its reads fail.
+//! it panics), its operations fail.
 
 use std::future::Future;
 use std::ops::Range;
@@ -21,62 +21,52 @@ use tokio::runtime::Handle;
 use crate::fault::Fault;
 use crate::sync::{Mutex, lock};
 
-/// What carries names to the server and their replies back.
+/// What carries operations of one kind to the server and their replies back.
 pub(crate) trait Carrier: Send + Sync + 'static {
-    /// Names on their way.
+    /// One operation.
+    type Item<'a>: Copy + Send;
+    /// Operations on their way.
     type Load: Default + Send + 'static;
-    /// What stands at one name.
+    /// One reply.
     type Reply: Send + 'static;
 
-    fn add(&self, load: &mut Self::Load, name: &str);
+    /// How many replies an operation has.
+    fn count(item: Self::Item<'_>) -> usize;
 
-    /// One reply for each name, in their order.
+    fn add(&self, load: &mut Self::Load, item: Self::Item<'_>);
+
+    /// Whether no more are to be added, although there are not too many.
+    fn is_full(load: &Self::Load) -> bool;
+
+    /// The replies, in the order of what was added.
     fn carry(&self, load: Self::Load) -> impl Future<Output = Result<Vec<Self::Reply>, Fault>> + Send;
 
     /// How many bytes a reply took.
     fn size(reply: &Self::Reply) -> usize;
 }
 
-/// What one read asks for: an entry and its stamps.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Names<'a> {
-    pub(crate) entry: &'a str,
-    pub(crate) stamps: &'a [String],
-}
+/// Most replies to one batch, while they are small.
+const MOST_REPLIES: usize = 256;
 
-impl Names<'_> {
-    fn count(self) -> usize {
-        1 + self.stamps.len()
-    }
-
-    fn add_to<C: Carrier>(self, carrier: &C, load: &mut C::Load) {
-        carrier.add(load, self.entry);
-        self.stamps.iter().for_each(|stamp| carrier.add(load, stamp));
-    }
-}
-
-/// Most names of one batch, while what stands there is small.
-const MOST_NAMES: usize = 256;
-
-/// Fewest names that a batch may take, however large what stands there is.
-const FEWEST_NAMES: usize = 8;
+/// Fewest replies that a batch may have, however large they are.
+const FEWEST_REPLIES: usize = 8;
 
 /// The size that a batch's reply is to have at most: a larger one would hold up all others on its connection.
 const REPLY_BYTES: usize = 256 * 1024;
 
-/// Gathers reads.
-pub(crate) struct Reads<C: Carrier> {
+/// Gathers operations of one kind.
+pub(crate) struct Batches<C: Carrier> {
     shared: Arc<Shared<C>>,
 }
 
 struct Shared<C: Carrier> {
     carrier: C,
     runtime: Handle,
-    /// The batch that takes reads, if there is one. It may be closed by now.
+    /// The batch that takes operations, if there is one. It may be closed by now.
     gathering: Mutex<Option<Arc<Batch<C>>>>,
-    /// How many reads and batches are under way.
+    /// How many batches and operations without one are under way.
     flying: AtomicUsize,
-    /// How many bytes stand at a name, on a moving average.
+    /// How many bytes a reply has, on a moving average.
     size: AtomicUsize,
 }
 
@@ -86,18 +76,18 @@ struct Batch<C: Carrier> {
 
 struct State<C: Carrier> {
     phase: Phase<C>,
-    /// Of each read, by its place; nothing for one that left.
+    /// Of each operation, by its place; nothing for one that left.
     wakers: Vec<Option<Waker>>,
     waiting: usize,
 }
 
 enum Phase<C: Carrier> {
-    Gathering { load: C::Load, names: usize },
+    Gathering { load: C::Load, replies: usize },
     Sent,
     Done(Result<Vec<C::Reply>, Fault>),
 }
 
-impl<C: Carrier> Reads<C> {
+impl<C: Carrier> Batches<C> {
     /// Batches are sent by tasks of this runtime.
     pub(crate) fn new(carrier: C, runtime: Handle) -> Self {
         let shared = Shared {
@@ -110,28 +100,35 @@ impl<C: Carrier> Reads<C> {
         Self { shared: Arc::new(shared) }
     }
 
-    /// What stands at these names, made into `T` by `open`, which sees one reply for each.
+    /// The replies to an operation, made into `T` by `open`. Nothing happens until it is polled.
     ///
     /// # Cancel safety
-    /// A dropped read leaves nothing behind. It may have been sent.
-    pub(crate) async fn read<T>(&self, names: Names<'_>, open: impl FnOnce(&mut [C::Reply]) -> T) -> Result<T, Fault> {
-        let Some(flight) = Flight::alone(&self.shared) else {
-            return Member { shared: &self.shared, names, open: Some(open), place: None }.await;
-        };
-        let mut load = C::Load::default();
-        names.add_to(&self.shared.carrier, &mut load);
-        // Boxed, since those who go out with others do not need it.
-        let mut replies = Box::pin(self.shared.carry(load, names.count())).await?;
-        drop(flight);
-        Ok(open(&mut replies))
+    /// A dropped operation leaves nothing behind. It may have been sent, or be sent with others a moment later.
+    pub(crate) fn ask<'a, T, F>(&'a self, item: C::Item<'a>, open: F) -> Asked<'a, C, F>
+    where
+        F: FnOnce(&mut [C::Reply]) -> Result<T, Fault>,
+    {
+        Asked { shared: &self.shared, item, open: Some(open), stage: Stage::New }
     }
 }
 
 impl<C: Carrier> Shared<C> {
-    async fn carry(&self, load: C::Load, names: usize) -> Result<Vec<C::Reply>, Fault> {
+    /// An operation that goes out without others. Boxed, since those who go out with others do not need it.
+    fn alone<'a>(&'a self, flight: Flight<'a>, item: C::Item<'_>) -> Alone<'a, C> {
+        let mut load = C::Load::default();
+        self.carrier.add(&mut load, item);
+        let replies = C::count(item);
+        Box::pin(async move {
+            let replies = self.carry(load, replies).await;
+            drop(flight);
+            replies
+        })
+    }
+
+    async fn carry(&self, load: C::Load, expected: usize) -> Result<Vec<C::Reply>, Fault> {
         let replies = self.carrier.carry(load).await?;
-        if replies.len() != names {
-            return Err(Fault::Nonsense(format!("{} replies for {names} names", replies.len())));
+        if replies.len() != expected {
+            return Err(Fault::Nonsense(format!("{} replies where {expected} were expected", replies.len())));
         }
         self.weigh(&replies);
         Ok(replies)
@@ -144,27 +141,27 @@ impl<C: Carrier> Shared<C> {
         self.size.store(mean.midpoint(size), Ordering::Relaxed);
     }
 
-    fn most_names(&self) -> usize {
-        (REPLY_BYTES / self.size.load(Ordering::Relaxed).max(1)).clamp(FEWEST_NAMES, MOST_NAMES)
+    fn most_replies(&self) -> usize {
+        (REPLY_BYTES / self.size.load(Ordering::Relaxed).max(1)).clamp(FEWEST_REPLIES, MOST_REPLIES)
     }
 
-    /// Adds a read to the batch that gathers, or to a new one.
-    fn join(self: &Arc<Self>, names: Names<'_>, waker: &Waker) -> Place<C> {
+    /// Adds an operation to the batch that gathers, or to a new one.
+    fn join(self: &Arc<Self>, item: C::Item<'_>, waker: &Waker) -> Place<C> {
         let mut gathering = lock(&self.gathering);
         if let Some(batch) = gathering.as_ref()
-            && let Some(place) = batch.join(self, names, waker)
+            && let Some(place) = batch.join(self, item, waker)
         {
             return place;
         }
         let batch = Arc::new(Batch::new());
-        let place = batch.join(self, names, waker).expect("an empty batch takes any read");
+        let place = batch.join(self, item, waker).expect("an empty batch takes any operation");
         *gathering = Some(Arc::clone(&batch));
         drop(gathering);
         self.runtime.spawn(Sending { shared: Arc::clone(self), batch }.run());
         place
     }
 
-    /// Lets go of a batch that is about to close, so that its replies do not outlive its reads.
+    /// Lets go of a batch that is about to close, so that its replies do not outlive those who asked.
     fn forget(&self, batch: &Arc<Batch<C>>) {
         let mut gathering = lock(&self.gathering);
         if gathering.as_ref().is_some_and(|other| Arc::ptr_eq(other, batch)) {
@@ -173,7 +170,7 @@ impl<C: Carrier> Shared<C> {
     }
 }
 
-/// A read's place in a batch: who waits there, and which replies are its own.
+/// An operation's place in a batch: who waits there, and which replies are its own.
 struct Place<C: Carrier> {
     batch: Arc<Batch<C>>,
     waker: usize,
@@ -182,29 +179,30 @@ struct Place<C: Carrier> {
 
 impl<C: Carrier> Batch<C> {
     fn new() -> Self {
-        let phase = Phase::Gathering { load: C::Load::default(), names: 0 };
+        let phase = Phase::Gathering { load: C::Load::default(), replies: 0 };
         Self { state: Mutex::new(State { phase, wakers: Vec::new(), waiting: 0 }) }
     }
 
-    fn join(self: &Arc<Self>, shared: &Shared<C>, new: Names<'_>, waker: &Waker) -> Option<Place<C>> {
+    fn join(self: &Arc<Self>, shared: &Shared<C>, item: C::Item<'_>, waker: &Waker) -> Option<Place<C>> {
         let mut state = lock(&self.state);
-        let Phase::Gathering { load, names } = &mut state.phase else { return None };
-        if *names > 0 && *names + new.count() > shared.most_names() {
+        let Phase::Gathering { load, replies } = &mut state.phase else { return None };
+        let first = *replies;
+        let end = first + C::count(item);
+        if first > 0 && (end > shared.most_replies() || C::is_full(load)) {
             return None;
         }
-        let replies = *names..*names + new.count();
-        *names = replies.end;
-        new.add_to(&shared.carrier, load);
+        *replies = end;
+        shared.carrier.add(load, item);
         state.wakers.push(Some(waker.clone()));
         state.waiting += 1;
-        Some(Place { batch: Arc::clone(self), waker: state.wakers.len() - 1, replies })
+        Some(Place { batch: Arc::clone(self), waker: state.wakers.len() - 1, replies: first..end })
     }
 
-    /// Closes the batch. Its load and how many names that is, unless everybody has left.
+    /// Closes the batch. Its load and how many replies it will have, unless everybody has left.
     fn close(&self) -> Option<(C::Load, usize)> {
         let mut state = lock(&self.state);
-        let Phase::Gathering { load, names } = std::mem::replace(&mut state.phase, Phase::Sent) else { return None };
-        (state.waiting > 0).then_some((load, names))
+        let Phase::Gathering { load, replies } = std::mem::replace(&mut state.phase, Phase::Sent) else { return None };
+        (state.waiting > 0).then_some((load, replies))
     }
 
     fn end(&self, outcome: Result<Vec<C::Reply>, Fault>) {
@@ -238,8 +236,8 @@ impl<C: Carrier> Sending<C> {
         })
         .await;
         self.shared.forget(&self.batch);
-        if let Some((load, names)) = self.batch.close() {
-            let outcome = self.shared.carry(load, names).await;
+        if let Some((load, replies)) = self.batch.close() {
+            let outcome = self.shared.carry(load, replies).await;
             drop(flight);
             self.batch.end(outcome);
         }
@@ -248,7 +246,7 @@ impl<C: Carrier> Sending<C> {
 
 impl<C: Carrier> Drop for Sending<C> {
     fn drop(&mut self) {
-        self.batch.end(Err(Fault::Broken("the task that read for all was stopped".to_owned())));
+        self.batch.end(Err(Fault::Broken("the task that asked for all was stopped".to_owned())));
     }
 }
 
@@ -274,50 +272,77 @@ impl Drop for Flight<'_> {
     }
 }
 
-/// A read that goes out with others.
-struct Member<'a, C: Carrier, F> {
+/// One operation. Its own future, and not a function's: every miss carries one along, so that it is to be small.
+#[must_use = "futures do nothing unless polled"]
+pub(crate) struct Asked<'a, C: Carrier, F> {
     shared: &'a Arc<Shared<C>>,
-    names: Names<'a>,
+    item: C::Item<'a>,
     open: Option<F>,
-    place: Option<Place<C>>,
+    stage: Stage<'a, C>,
 }
 
-impl<C: Carrier, F> Unpin for Member<'_, C, F> {}
+type Alone<'a, C> = Pin<Box<dyn Future<Output = Result<Vec<<C as Carrier>::Reply>, Fault>> + Send + 'a>>;
 
-impl<C: Carrier, T, F: FnOnce(&mut [C::Reply]) -> T> Future for Member<'_, C, F> {
+/// How far an operation is.
+enum Stage<'a, C: Carrier> {
+    New,
+    Alone(Alone<'a, C>),
+    Together(Place<C>),
+}
+
+impl<C: Carrier, F> Unpin for Asked<'_, C, F> {}
+
+impl<C: Carrier, T, F: FnOnce(&mut [C::Reply]) -> Result<T, Fault>> Future for Asked<'_, C, F> {
     type Output = Result<T, Fault>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(place) = &self.place else {
-            self.place = Some(self.shared.join(self.names, context.waker()));
-            return Poll::Pending;
+        let this = &mut *self;
+        if matches!(this.stage, Stage::New) {
+            this.stage = match Flight::alone(this.shared) {
+                Some(flight) => Stage::Alone(this.shared.alone(flight, this.item)),
+                None => Stage::Together(this.shared.join(this.item, context.waker())),
+            };
+            if matches!(this.stage, Stage::Together(_)) {
+                return Poll::Pending;
+            }
+        }
+        let mut open = |replies: &mut [C::Reply]| {
+            let open = this.open.take().expect("a future is not polled after its end");
+            open(replies)
         };
-        let batch = Arc::clone(&place.batch);
-        let mut state = lock(&batch.state);
+        match &mut this.stage {
+            Stage::New => unreachable!("it has begun"),
+            Stage::Alone(alone) => alone.as_mut().poll(context).map(|replies| open(&mut replies?)),
+            Stage::Together(place) => place.poll(context, open),
+        }
+    }
+}
+
+impl<C: Carrier> Place<C> {
+    fn poll<T>(
+        &self,
+        context: &Context<'_>,
+        open: impl FnOnce(&mut [C::Reply]) -> Result<T, Fault>,
+    ) -> Poll<Result<T, Fault>> {
+        let mut state = lock(&self.batch.state);
         match &mut state.phase {
             Phase::Gathering { .. } | Phase::Sent => {
-                let (place, new) = (place.waker, context.waker());
-                let old = state.wakers[place].replace(new.clone());
+                let old = state.wakers[self.waker].replace(context.waker().clone());
                 drop(state);
                 drop(old);
                 Poll::Pending
             }
             Phase::Done(Err(fault)) => Poll::Ready(Err(fault.clone())),
-            Phase::Done(Ok(replies)) => {
-                let replies = &mut replies[place.replies.clone()];
-                let open = self.open.take().expect("a future is not polled after its end");
-                Poll::Ready(Ok(open(replies)))
-            }
+            Phase::Done(Ok(replies)) => Poll::Ready(open(&mut replies[self.replies.clone()])),
         }
     }
 }
 
-impl<C: Carrier, F> Drop for Member<'_, C, F> {
+impl<C: Carrier> Drop for Place<C> {
     fn drop(&mut self) {
-        let Some(place) = &self.place else { return };
-        let mut state = lock(&place.batch.state);
+        let mut state = lock(&self.batch.state);
         state.waiting -= 1;
-        let waker = state.wakers.get_mut(place.waker).and_then(Option::take);
+        let waker = state.wakers.get_mut(self.waker).and_then(Option::take);
         drop(state);
         drop(waker);
     }

@@ -5,6 +5,7 @@ mod bus;
 mod entries;
 mod flush;
 mod invalidate;
+mod leases;
 mod read;
 mod sweep;
 
@@ -18,11 +19,12 @@ use tokio::task::AbortHandle;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::names::Names;
-use crate::redis::batch::{self, Reads};
+use crate::redis::batch::{Asked, Batches};
 use crate::redis::scripts::Script;
 use crate::redis::wake::{Wake, Wakes};
 use crate::redis::{HashSlot, ServerSettings, Servers, reply};
 use crate::store::Seen;
+use leases::{Ends, Takes};
 use read::Wire;
 
 /// How the store is used.
@@ -57,7 +59,9 @@ impl Default for StoreSettings {
 pub(crate) struct Store {
     servers: Arc<Servers>,
     names: Names,
-    reads: Reads<Wire>,
+    reads: Batches<Wire>,
+    takes: Batches<Takes>,
+    ends: Batches<Ends>,
     wakes: Arc<Wakes>,
     node: String,
     bus_length: usize,
@@ -67,6 +71,9 @@ pub(crate) struct Store {
     runtime: Handle,
     listening: AbortHandle,
 }
+
+/// A read under way.
+pub(crate) type Reading<'a> = Asked<'a, Wire, fn(&mut [Result<Value, Fault>]) -> Result<Seen, Fault>>;
 
 impl Store {
     /// Connects. The current runtime runs the store's tasks.
@@ -79,7 +86,9 @@ impl Store {
         let listening = runtime.spawn(Arc::clone(&wakes).listen(servers.pushes())).abort_handle();
         Ok(Self {
             names,
-            reads: Reads::new(Wire::new(Arc::clone(&servers)), runtime.clone()),
+            reads: Batches::new(Wire::new(Arc::clone(&servers)), runtime.clone()),
+            takes: Batches::new(Takes::new(Arc::clone(&servers)), runtime.clone()),
+            ends: Batches::new(Ends::new(Arc::clone(&servers)), runtime.clone()),
             node: settings.node,
             bus_length: settings.bus_length,
             lease: settings.lease,
@@ -97,9 +106,9 @@ impl Store {
     }
 
     /// An entry and its group stamps, in one flush with every other read that waits at this moment.
-    pub(crate) async fn read(&self, entry: &str, stamps: &[String]) -> Result<Seen, Fault> {
-        let names = batch::Names { entry, stamps };
-        self.reads.read(names, seen).await?
+    pub(crate) fn read<'a>(&'a self, entry: &'a str, stamps: &'a [String]) -> Reading<'a> {
+        let open: fn(&mut [Result<Value, Fault>]) -> Result<Seen, Fault> = seen;
+        self.reads.ask(read::Names { entry, stamps }, open)
     }
 
     /// Waits for the next wake-up of this entry, from this call on. It may never come: poll too.

@@ -11,6 +11,24 @@ use tokio::sync::oneshot;
 
 use super::*;
 
+/// An entry and its stamps.
+#[derive(Clone, Copy)]
+struct Names<'a> {
+    entry: &'a str,
+    stamps: &'a [String],
+}
+
+impl Names<'_> {
+    fn count(self) -> usize {
+        1 + self.stamps.len()
+    }
+
+    fn add_to(self, load: &mut Vec<String>) {
+        load.push(self.entry.to_owned());
+        load.extend_from_slice(self.stamps);
+    }
+}
+
 /// Sends nothing: whoever tests answers, load by load.
 #[derive(Clone, Default)]
 struct Line {
@@ -24,11 +42,20 @@ struct Sent {
 }
 
 impl Carrier for Line {
+    type Item<'a> = Names<'a>;
     type Load = Vec<String>;
     type Reply = String;
 
-    fn add(&self, load: &mut Vec<String>, name: &str) {
-        load.push(name.to_owned());
+    fn count(names: Names<'_>) -> usize {
+        names.count()
+    }
+
+    fn add(&self, load: &mut Vec<String>, names: Names<'_>) {
+        names.add_to(load);
+    }
+
+    fn is_full(_: &Vec<String>) -> bool {
+        false
     }
 
     async fn carry(&self, names: Vec<String>) -> Result<Vec<String>, Fault> {
@@ -57,19 +84,19 @@ type Read<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 struct Desk {
     runtime: Runtime,
     line: Line,
-    reads: Reads<Line>,
+    reads: Batches<Line>,
 }
 
 impl Desk {
     fn new() -> Self {
         let runtime = Builder::new_current_thread().build().expect("a runtime");
         let line = Line::default();
-        let reads = Reads::new(line.clone(), runtime.handle().clone());
+        let reads = Batches::new(line.clone(), runtime.handle().clone());
         Self { runtime, line, reads }
     }
 
     fn read<'a>(&'a self, entry: &'a str, stamps: &'a [String]) -> Read<'a> {
-        Box::pin(self.reads.read(Names { entry, stamps }, |replies| replies.to_vec()))
+        Box::pin(self.reads.ask(Names { entry, stamps }, |replies| Ok(replies.to_vec())))
     }
 
     /// Reads that are polled once, behind one that was sent alone.
@@ -313,7 +340,7 @@ fn a_batch_whose_runtime_is_shut_down_fails() {
     let Desk { runtime, line, reads } = Desk::new();
     let read = |entry| {
         let names = Names { entry, stamps: &[] };
-        Box::pin(reads.read(names, |replies: &mut [String]| replies.to_vec())) as Read<'_>
+        Box::pin(reads.ask(names, |replies: &mut [String]| Ok(replies.to_vec()))) as Read<'_>
     };
     let mut all = ["alone", "before", "after"].map(read);
     assert!(all[..2].iter_mut().all(|read| poll(read).is_pending()));
@@ -331,27 +358,27 @@ fn a_batch_whose_runtime_is_shut_down_fails() {
 #[test]
 fn a_batch_is_not_longer_than_its_reply_may_be() {
     let desk = Desk::new();
-    let names: Vec<String> = (0..=MOST_NAMES).map(|i| i.to_string()).collect();
+    let names: Vec<String> = (0..=MOST_REPLIES).map(|i| i.to_string()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (_alone, _reads) = desk.gather(&names);
     desk.run();
-    assert_eq!(desk.sent().iter().map(Vec::len).collect::<Vec<_>>(), [1, MOST_NAMES, 1]);
+    assert_eq!(desk.sent().iter().map(Vec::len).collect::<Vec<_>>(), [1, MOST_REPLIES, 1]);
     let size = |bytes: usize| {
         (0..32).for_each(|_| desk.reads.shared.weigh(&[" ".repeat(bytes)]));
-        desk.reads.shared.most_names()
+        desk.reads.shared.most_replies()
     };
-    assert_eq!([size(0), size(100), size(16 * 1024), size(1 << 20)], [MOST_NAMES, MOST_NAMES, 16, FEWEST_NAMES]);
+    assert_eq!([size(0), size(100), size(16 * 1024), size(1 << 20)], [MOST_REPLIES, MOST_REPLIES, 16, FEWEST_REPLIES]);
 }
 
 #[test]
 fn a_read_with_many_stamps_is_a_batch_of_its_own() {
     let desk = Desk::new();
-    let stamps = vec!["s".to_owned(); MOST_NAMES + 7];
+    let stamps = vec!["s".to_owned(); MOST_REPLIES + 7];
     let (_alone, mut reads) = desk.gather(&["a"]);
     reads.push(desk.read("b", &stamps));
     assert!(poll(&mut reads[1]).is_pending());
     desk.run();
-    assert_eq!(desk.sent().iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, MOST_NAMES + 8]);
+    assert_eq!(desk.sent().iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, MOST_REPLIES + 8]);
     desk.answer_all();
-    assert!(matches!(poll(&mut reads[1]), Poll::Ready(Ok(replies)) if replies.len() == MOST_NAMES + 8));
+    assert!(matches!(poll(&mut reads[1]), Poll::Ready(Ok(replies)) if replies.len() == MOST_REPLIES + 8));
 }

@@ -1,23 +1,28 @@
--- Ends a lease that is still held, and wakes who waits for it. What the server has no room for leaves an empty slot;
--- what is no larger than the placeholder always has room.
--- KEYS: entry. ARGV: token, wake channel, what takes its place (empty: nothing), its lifetime in ms. Returns 1, or 0 if
--- the lease was lost.
-local head = redis.pcall('GETRANGE', KEYS[1], 0, 17)
-if type(head) ~= 'string' or string.sub(head, 1, 1) ~= 'L' or string.sub(head, 3) ~= ARGV[1] then
-  return 0
-end
-local outcome = 1
-if #ARGV[3] <= 18 then
-  redis.call('UNLINK', KEYS[1])
-end
-if ARGV[3] ~= '' then
-  local set = redis.pcall('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
-  if set.err then
-    redis.call('UNLINK', KEYS[1])
-    outcome = set
+-- Ends leases that are still held, and wakes who waits for them. What the server has no room for leaves an empty slot;
+-- what is no larger than the placeholder always has room. The first refusal is that of all.
+-- KEYS: entries. ARGV, for each: token, wake channel, what takes its place (empty: nothing), its lifetime in ms.
+-- Returns 1 for each, or 0 where the lease was lost.
+local outcomes, refusal = {}, nil
+for i, entry in ipairs(KEYS) do
+  local token, channel, bytes, life = ARGV[4 * i - 3], ARGV[4 * i - 2], ARGV[4 * i - 1], ARGV[4 * i]
+  local head = redis.pcall('GETRANGE', entry, 0, 17)
+  if type(head) ~= 'string' or string.sub(head, 1, 1) ~= 'L' or string.sub(head, 3) ~= token then
+    outcomes[i] = 0
+  else
+    outcomes[i] = 1
+    if #bytes <= 18 or refusal then
+      redis.call('UNLINK', entry)
+    end
+    if bytes ~= '' and not refusal then
+      local set = redis.pcall('SET', entry, bytes, 'PX', life)
+      if set.err then
+        redis.call('UNLINK', entry)
+        refusal = set
+      end
+    end
+    if string.sub(head, 2, 2) == '1' then
+      redis.pcall('PUBLISH', channel, entry)
+    end
   end
 end
-if string.sub(head, 2, 2) == '1' then
-  redis.pcall('PUBLISH', ARGV[2], KEYS[1])
-end
-return outcome
+return refusal or outcomes

@@ -8,6 +8,7 @@ use crate::fault::{Fault, Refusal};
 use crate::names;
 use crate::redis::scripts::{self, Script};
 use crate::redis::store::flush::{Addressed, flush, unlink};
+use crate::redis::store::leases::{End, Take};
 use crate::redis::store::{Store, millis, read};
 use crate::redis::{HashSlot, reply};
 use crate::store::{Ended, Ending, HEAD, Leased, Over, Slot, Stamp, Token};
@@ -28,6 +29,15 @@ impl Store {
         stamp_life: Duration,
         token: Token,
     ) -> Result<Leased, Fault> {
+        if let (Over::Nothing, []) = (&over, stamps) {
+            let command = self.take(entry, token);
+            let take = Take { entry, command: &command };
+            let found = self.takes.ask(take, |replies| take_reply(&mut replies[0])).await;
+            return Ok(match reply::typed_slot(found)? {
+                Slot::Empty => Leased::Taken(Vec::new()),
+                held => Leased::Held(held),
+            });
+        }
         let fresh: Vec<Stamp> = stamps.iter().map(|_| Stamp(Token::fresh().0)).collect();
         let mut commands = self.stamp_commands(stamps, &fresh, stamp_life);
         let (found, replies) = match over {
@@ -150,13 +160,14 @@ impl Store {
             Ending::Release => (&[][..], Duration::ZERO),
             Ending::CoolDown(life) => (&cool_down[..], life),
         };
-        let life = millis(life).to_string();
-        let args: [&[u8]; 4] = [&token.0, channel.as_bytes(), bytes, life.as_bytes()];
+        let life = millis(life);
         if stamps.is_empty() {
-            let held = reply::yes(&self.script(&scripts::FINISH, entry, &args).await?)?;
+            let end = End { entry, token, channel: &channel, bytes, life };
+            let held = self.ends.ask(end, |replies| reply::yes(&take_reply(&mut replies[0])?)).await?;
             return Ok(Ended { held, stamps: Vec::new() });
         }
-        self.finish(entry, &args, stamps).await
+        let life = life.to_string();
+        self.finish(entry, &[&token.0, channel.as_bytes(), bytes, life.as_bytes()], stamps).await
     }
 
     async fn finish(&self, entry: &str, args: &[&[u8]], stamps: &[String]) -> Result<Ended, Fault> {
@@ -169,14 +180,14 @@ impl Store {
                 && !is_unknown_script(&held)
             {
                 let found = reply::array(found?, "stamps")?;
-                return Ok(Ended { held: reply::yes(&held?)?, stamps: found.iter().map(reply::stamp).collect() });
+                return Ok(Ended { held: ended(held?)?, stamps: found.iter().map(reply::stamp).collect() });
             }
         }
         let names: Vec<_> = stamp_slots.into_iter().zip(stamps.iter().cloned()).collect();
         let (held, found) =
             tokio::join!(self.script(&scripts::FINISH, entry, args), read::apart(&self.servers, &names));
         let found = found.into_iter().map(|found| found.map(|stamp| reply::stamp(&stamp)));
-        Ok(Ended { held: reply::yes(&held?)?, stamps: found.collect::<Result<_, _>>()? })
+        Ok(Ended { held: ended(held?)?, stamps: found.collect::<Result<_, _>>()? })
     }
 
     /// Puts a value in the place of one with this `beginning`, if that still stands there, and reads the stamps after it.
@@ -201,6 +212,16 @@ impl Store {
         let lease = millis(lease).to_string();
         reply::yes(&self.script(&scripts::REFRESH, entry, &[&etag.0, lease.as_bytes()]).await?)
     }
+}
+
+fn take_reply(reply: &mut Result<Value, Fault>) -> Result<Value, Fault> {
+    std::mem::replace(reply, Ok(Value::Nil))
+}
+
+/// Whether the only lease of a script was held.
+fn ended(reply: Value) -> Result<bool, Fault> {
+    let [held] = reply::fixed(reply, "a lease that ends")?;
+    reply::yes(&held)
 }
 
 /// A slot's header up to the end of the token.

@@ -15,6 +15,13 @@ pub(crate) struct Wire {
     servers: Arc<Servers>,
 }
 
+/// What one read asks for: an entry and its stamps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names<'a> {
+    pub(crate) entry: &'a str,
+    pub(crate) stamps: &'a [String],
+}
+
 /// The names of a batch.
 #[derive(Default)]
 pub(crate) enum Load {
@@ -38,12 +45,8 @@ fn mget() -> Cmd {
     command
 }
 
-impl Carrier for Wire {
-    type Load = Load;
-    /// In a cluster, what is wrong with one server is no matter of those who read from another.
-    type Reply = Result<Value, Fault>;
-
-    fn add(&self, load: &mut Load, name: &str) {
+impl Wire {
+    fn add_name(&self, load: &mut Load, name: &str) {
         let slot = self.servers.hash_slot(name);
         match load {
             Load::Empty => {
@@ -62,6 +65,26 @@ impl Carrier for Wire {
             }
             Load::Apart(names) => names.push((slot, name.to_owned())),
         }
+    }
+}
+
+impl Carrier for Wire {
+    type Item<'a> = Names<'a>;
+    type Load = Load;
+    /// In a cluster, what is wrong with one server is no matter of those who read from another.
+    type Reply = Result<Value, Fault>;
+
+    fn count(names: Names<'_>) -> usize {
+        1 + names.stamps.len()
+    }
+
+    fn add(&self, load: &mut Load, names: Names<'_>) {
+        self.add_name(load, names.entry);
+        names.stamps.iter().for_each(|stamp| self.add_name(load, stamp));
+    }
+
+    fn is_full(_: &Load) -> bool {
+        false
     }
 
     async fn carry(&self, load: Load) -> Result<Vec<Self::Reply>, Fault> {

@@ -74,24 +74,30 @@ impl Call<'_> {
     }
 
     fn finish(&mut self) -> Done {
-        let head = self.head(0, HEAD).unwrap_or_default();
-        if head.first() != Some(&b'L') || head[2.min(head.len())..] != self.args[0] {
-            return Ok(Reply::Int(0));
+        let (mut outcomes, mut refusal) = (Vec::new(), None);
+        for entry in 0..self.keys.len() {
+            let [token, channel, bytes, life] = [0, 1, 2, 3].map(|argument| 4 * entry + argument);
+            let head = self.head(entry, HEAD).unwrap_or_default();
+            if head.first() != Some(&b'L') || head[2.min(head.len())..] != self.args[token] {
+                outcomes.push(Reply::Int(0));
+                continue;
+            }
+            outcomes.push(Reply::Int(1));
+            if self.args[bytes].len() <= HEAD || refusal.is_some() {
+                self.unlink(entry)?;
+            }
+            if !self.args[bytes].is_empty()
+                && refusal.is_none()
+                && let Err(refused) = self.set(entry, bytes, life)
+            {
+                self.unlink(entry)?;
+                refusal = Some(refused);
+            }
+            if head[1] == b'1' {
+                self.effects.published.push((self.args[channel].clone(), self.keys[entry].clone()));
+            }
         }
-        let mut outcome = Reply::Int(1);
-        if self.args[2].len() <= HEAD {
-            self.unlink(0)?;
-        }
-        if !self.args[2].is_empty()
-            && let Err(refused) = self.set(0, 2, 3)
-        {
-            self.unlink(0)?;
-            outcome = refused;
-        }
-        if head[1] == b'1' {
-            self.effects.published.push((self.args[1].clone(), self.keys[0].clone()));
-        }
-        Ok(outcome)
+        Ok(refusal.unwrap_or(Reply::Array(outcomes)))
     }
 
     fn invalidate(&mut self) -> Done {

@@ -158,7 +158,7 @@ impl Comparison {
         head.truncate(18);
         match self.random.u32(0..11) {
             0 => call("finish", &[entry], &[&token, b"wake", &slot, &life]),
-            1 => call("finish", &[entry], &[&token, b"wake", b"", b"0"]),
+            1 => self.finish_some(&slot, &life),
             2 => self.invalidate(entry, &slot, &life),
             3 => call("nodes", &[b"nothing", self.mostly(&["nodes"])], &[b"5"]),
             4 | 5 => self.probe(),
@@ -173,6 +173,18 @@ impl Comparison {
             10 if self.random.bool() => call("steal", &[entry], &[&head, &slot, &life]),
             _ => call("watch", &[entry], &[&token]),
         }
+    }
+
+    /// Several leases end at once.
+    fn finish_some(&mut self, slot: &[u8], life: &[u8]) -> Command {
+        let entries = [self.mostly(&["e1", "e2", "e3"]), b"e1", b"e2"];
+        let tokens = entries.map(|_| self.token());
+        let ends = tokens.iter().map(|token| {
+            let kept: &[u8] = if self.random.bool() { slot } else { b"" };
+            [token.as_slice(), b"wake", kept, life]
+        });
+        let args: Vec<&[u8]> = ends.flatten().collect();
+        call("finish", &entries, &args)
     }
 
     fn invalidate(&mut self, entry: &[u8], slot: &[u8], life: &[u8]) -> Command {

@@ -10,11 +10,20 @@ use super::*;
 struct Slow;
 
 impl Carrier for Slow {
+    type Item<'a> = Names<'a>;
     type Load = Vec<String>;
     type Reply = String;
 
-    fn add(&self, load: &mut Vec<String>, name: &str) {
-        load.push(name.to_owned());
+    fn count(names: Names<'_>) -> usize {
+        names.count()
+    }
+
+    fn add(&self, load: &mut Vec<String>, names: Names<'_>) {
+        names.add_to(load);
+    }
+
+    fn is_full(_: &Vec<String>) -> bool {
+        false
     }
 
     async fn carry(&self, names: Vec<String>) -> Result<Vec<String>, Fault> {
@@ -32,7 +41,7 @@ impl Carrier for Slow {
 #[test]
 fn callers_that_come_and_go_on_many_threads_get_their_own_or_nothing() {
     let runtime = Builder::new_multi_thread().worker_threads(4).enable_time().build().expect("a runtime");
-    let reads = Arc::new(Reads::new(Slow, runtime.handle().clone()));
+    let reads = Arc::new(Batches::new(Slow, runtime.handle().clone()));
     runtime.block_on(async {
         let callers = (0..64).map(|caller| tokio::spawn(come_and_go(Arc::clone(&reads), caller)));
         for caller in callers.collect::<Vec<_>>() {
@@ -48,11 +57,11 @@ fn callers_that_come_and_go_on_many_threads_get_their_own_or_nothing() {
     });
 }
 
-async fn come_and_go(reads: Arc<Reads<Slow>>, caller: usize) -> usize {
+async fn come_and_go(reads: Arc<Batches<Slow>>, caller: usize) -> usize {
     let mut answered = 0;
     for call in 0..500 {
         let (entry, stamps) = (format!("{caller}:{call}"), [format!("{caller}:{call}:s")]);
-        let mut read = pin!(reads.read(Names { entry: &entry, stamps: &stamps }, |replies| replies.to_vec()));
+        let mut read = pin!(reads.ask(Names { entry: &entry, stamps: &stamps }, |replies| Ok(replies.to_vec())));
         let mut polls = fastrand::u32(1..12);
         let outcome = std::future::poll_fn(|context| match read.as_mut().poll(context) {
             Poll::Ready(outcome) => Poll::Ready(Some(outcome)),

@@ -1,0 +1,100 @@
+//! The way of a call that follows another's load.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::codec::Coder;
+use crate::context::Context;
+use crate::flight::{Follow, Outcome, Turn};
+use crate::key::Key;
+use crate::lookup::Bypass;
+use crate::metric::Metric;
+use crate::read::{Missed, Way};
+use crate::rules::Rule;
+use crate::shape::Kept;
+
+/// F5: after this many lost flights a caller loads for itself.
+const MOST_LOST: u32 = 3;
+
+/// How waiting for a flight ended.
+enum Followed {
+    Told(Outcome<Kept>),
+    /// Its leader is hung: the key was taken from it.
+    TooLong,
+    /// It waits for this very caller.
+    Itself,
+}
+
+impl Missed {
+    /// Follows, until there is a way on.
+    pub(super) async fn find_after(
+        &self,
+        first: Follow<Key, Kept>,
+        mut stale: Option<(Kept, Duration)>,
+        coder: &'static Coder,
+    ) -> Way {
+        let (mut follow, mut lost, mut failures, mut came) = (first, 0, 0, u64::MAX);
+        loop {
+            // Its refresh is on its way.
+            if let Some((kept, age)) = stale {
+                return Way::Stale(kept, Some(age), None);
+            }
+            let failed_before = follow.failures();
+            // Of those who come while a read is under way, the next one serves all: not one after the other.
+            came = came.min(follow.came());
+            follow.came_before(came);
+            match self.follow(follow).await {
+                Followed::Told(Outcome::Value(kept)) => return Way::Value(kept),
+                Followed::Told(Outcome::Failed(Some(error))) => return Way::Error(error),
+                Followed::Told(Outcome::Failed(None)) if failed_before > 0 => {
+                    return Way::Alone(Bypass::SourceFailing);
+                }
+                Followed::Told(Outcome::Failed(None)) => failures = 1,
+                Followed::Told(Outcome::Lost) => lost += 1,
+                Followed::Told(Outcome::Abandoned) | Followed::TooLong => {}
+                Followed::Itself => return Way::Alone(Bypass::Reentrant),
+            }
+            if lost >= MOST_LOST && self.node.rules.holds(Rule::BoundedRetries) {
+                return Way::Alone(Bypass::WriteHot);
+            }
+            let now = self.node.time.now();
+            stale = if self.strict { None } else { self.stale() };
+            follow = match self.join(now, failures) {
+                Turn::Lead(lead) => return self.lead(lead, stale, coder, now).await,
+                Turn::Follow(follow) => follow,
+            };
+        }
+    }
+
+    async fn follow(&self, mut follow: Follow<Key, Kept>) -> Followed {
+        let inside = Context::if_any().map(|context| context.flights()).unwrap_or_default();
+        let waiting = if inside.is_empty() { None } else { Some(self.node.waits.wait(inside, follow.id())) };
+        if let Some(None) = waiting {
+            return Followed::Itself;
+        }
+        let told = self.within_timeout(&mut follow).await;
+        told.map_or_else(|| self.take_from_hung(&follow), Followed::Told)
+    }
+
+    /// The flight's end, unless it comes too late.
+    async fn within_timeout(&self, follow: &mut Follow<Key, Kept>) -> Option<Outcome<Kept>> {
+        let since = self.node.time.now().since_origin().saturating_sub(follow.begun());
+        let mut timeout = self.node.time.sleep(self.load_timeout().saturating_sub(since));
+        let mut told = pin!(follow);
+        std::future::poll_fn(|context| match told.as_mut().poll(context) {
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Pending => timeout.as_mut().poll(context).map(|()| None),
+        })
+        .await
+    }
+
+    fn take_from_hung(&self, follow: &Follow<Key, Kept>) -> Followed {
+        self.node.flights.detach(follow);
+        self.node.count(self.address.function, Metric::LoadTimeout);
+        let (function, key) = (self.address.function.spec().name, &self.address.text);
+        tracing::warn!(function, key, "a load takes longer than its timeout: the next caller loads again");
+        Followed::TooLong
+    }
+}
