@@ -5,8 +5,10 @@
 
 mod bench;
 mod failure;
+mod flags;
 mod fuzz;
 mod model;
+mod mutants;
 mod prerequisites;
 mod run;
 mod simulate;
@@ -65,11 +67,18 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "simulate",
-        arguments: "[--seeds N] [--from N] [--seed N] [--mutants] [--without RULE[,RULE..]] [--threads N]",
+        arguments: "[--seeds N] [--seconds N] [--from N] [--seed N] [--mutants] [--without RULE[,RULE..]] [--threads N]",
         does: "the deterministic simulation, 20,000 seeds unless said otherwise: no promise is broken in any of them\n\
                --seed runs one of them and tells it; of one that fails, only what matters to the failure\n\
                --mutants takes one rule of the protocol away at a time, and tells how soon it is missed",
         run: simulate::run,
+    },
+    Command {
+        name: "mutants",
+        arguments: "[--only MUTANT]",
+        does: "the protocol without one of its rules at a time: which of model, simulation and tests notices, as a matrix;\n\
+               fails if one survives, or a layer does not do what the matrix says of it",
+        run: mutants::run,
     },
     Command {
         name: "bench",

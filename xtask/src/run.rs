@@ -1,5 +1,6 @@
 //! Child processes, and the numbered steps that `cargo xtask test` prints.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,18 @@ impl Invocation {
     pub(crate) fn works(mut self) -> bool {
         let status = self.command.stdout(Stdio::null()).stderr(Stdio::null()).status();
         status.is_ok_and(|status| status.success())
+    }
+
+    /// Gives each line of its standard output as it comes; whether it succeeds is not asked.
+    pub(crate) fn lines(mut self, mut on_line: impl FnMut(&str)) -> Result<(), Failure> {
+        println!("    $ {}", self.shown);
+        let cannot = |error| Failure::work(format!("cannot run `{}`: {error}", self.shown));
+        let mut child = self.command.stdout(Stdio::piped()).spawn().map_err(cannot)?;
+        let output = child.stdout.take().expect("it was asked for");
+        for line in BufReader::new(output).split(b'\n') {
+            on_line(&String::from_utf8_lossy(&line.map_err(cannot)?));
+        }
+        child.wait().map_err(cannot).map(drop)
     }
 
     /// What the command writes to its standard output, if it can be started and succeeds; prints nothing.
@@ -144,6 +157,15 @@ mod tests {
         let failing = Invocation::cargo(&["no-such-command"]).env("SEEN", "1").within("xtask");
         let failure = failing.run().expect_err("cargo has no such command").to_string();
         assert!(failure.contains("(cd xtask && SEEN=\"1\" cargo no-such-command)"), "{failure}");
+    }
+
+    #[test]
+    fn lines_are_given_as_they_come() {
+        let mut lines = Vec::new();
+        let told = Invocation::cargo(&["--version", "--verbose"]).lines(|line| lines.push(line.to_owned()));
+        told.expect("cargo is here");
+        assert!(lines.len() > 1 && lines[0].starts_with("cargo ") && lines[1].starts_with("release: "), "{lines:?}");
+        Invocation::program("no-such-program", &[]).lines(|_| {}).expect_err("it is not there");
     }
 
     #[test]

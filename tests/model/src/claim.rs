@@ -154,7 +154,7 @@ impl Protocol {
     /// Whether the lease that this leader waits for is gone. A look at one that still stands changes nothing.
     pub(crate) fn may_poll(&self, state: &State, call: usize, token: Name) -> bool {
         let (_, key) = self.place(call);
-        state.server.slots[key] != Slot::Lease(token)
+        state.server.slots[key] != Slot::Lease(token) && !self.lacks(Mutant::LostWakeUp)
     }
 }
 

@@ -5,6 +5,8 @@
 //! model --states N      the large ones too, one after the other, until N states were seen
 //! model --only NAME     one configuration
 //! model --mutant NAME   one mutant, with the way to the promise it breaks
+//! model --lines [NAME,..]   those mutants, or all, for programs to read: name, configuration, states, seconds, the
+//!                       property that broke (or nothing); with tabs between
 //! ```
 
 use std::process::ExitCode;
@@ -28,8 +30,10 @@ fn main() -> ExitCode {
         ["--mutants"] => ExitCode::FAILURE,
         ["--only", name] => only(name),
         ["--mutant", name] => mutant(name),
+        ["--lines"] => lines(|_| true),
+        ["--lines", names] => lines(|kill| names.split(',').any(|name| is_named(kill, name))),
         _ => {
-            eprintln!("usage: model [--states N | --only CONFIGURATION | --mutant MUTANT]");
+            eprintln!("usage: model [--states N | --only CONFIGURATION | --mutant MUTANT | --lines [MUTANT,..]]");
             ExitCode::from(2)
         }
     }
@@ -91,6 +95,22 @@ fn kill_all() -> bool {
     is_good
 }
 
+/// What broke counts only if it is what the mutant is said to break.
+fn lines(is_asked: impl Fn(&Kill) -> bool) -> ExitCode {
+    for kill in KILLS.iter().filter(|kill| is_asked(kill)) {
+        let explored = hunt(*kill.config, kill.mutant);
+        let broken = explored.broken.first().map(|broken| broken.property);
+        let caught = broken.filter(|property| property.starts_with(kill.property)).unwrap_or_default();
+        let (name, seconds) = (kill.config.name, explored.took.as_secs_f64());
+        println!("{:?}\t{name}\t{}\t{seconds:.1}\t{caught}", kill.mutant, explored.unique);
+    }
+    ExitCode::SUCCESS
+}
+
+fn is_named(kill: &Kill, name: &str) -> bool {
+    format!("{:?}", kill.mutant).eq_ignore_ascii_case(name)
+}
+
 fn only(name: &str) -> ExitCode {
     let Some(config) = SMALL.iter().chain(LARGE).find(|config| config.name == name) else {
         let names: Vec<_> = SMALL.iter().chain(LARGE).map(|config| config.name).collect();
@@ -101,8 +121,7 @@ fn only(name: &str) -> ExitCode {
 }
 
 fn mutant(name: &str) -> ExitCode {
-    let is_named = |kill: &&Kill| format!("{:?}", kill.mutant).eq_ignore_ascii_case(name);
-    let Some(kill) = KILLS.iter().find(is_named) else {
+    let Some(kill) = KILLS.iter().find(|kill| is_named(kill, name)) else {
         let names: Vec<_> = KILLS.iter().map(|kill| format!("{:?}", kill.mutant)).collect();
         eprintln!("there is no mutant `{name}`: {}", names.join(", "));
         return ExitCode::from(2);

@@ -77,6 +77,8 @@ pub enum Mutant {
     LateJoin,
     /// A lease has no lifetime of its own.
     ImmortalLease,
+    /// No wake-up arrives, and who waits for one does not look by itself.
+    LostWakeUp,
 }
 
 /// Where a mutant is caught, and by which property.
@@ -130,4 +132,5 @@ pub const KILLS: &[Kill] = &[
     kill(Mutant::Token, &TOKEN, "causal"),
     kill(Mutant::LateJoin, &WITHOUT, "bounded"),
     kill(Mutant::ImmortalLease, &HANDS, "liveness"),
+    kill(Mutant::LostWakeUp, &HANDS, "liveness"),
 ];

@@ -24,6 +24,8 @@ pub struct Campaign {
     pub without: Vec<Rule>,
     /// Whether it is over with the first that fails.
     pub stops: bool,
+    /// No seed begins after this long.
+    pub most: Duration,
     /// Threads that run them.
     pub threads: usize,
     /// Whether it says how far it is, now and then.
@@ -80,7 +82,7 @@ impl Campaign {
         };
         let work = || {
             let mut told = Instant::now();
-            while !is_over.load(Ordering::Relaxed) {
+            while !is_over.load(Ordering::Relaxed) && began.elapsed() < self.most {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 if number >= self.seeds {
                     return;

@@ -1,5 +1,7 @@
 //! Seeds of the simulation. `CACHE_SIMULATION_SEEDS` asks for more than the default; `cargo xtask simulate` runs many.
 
+use std::time::Duration;
+
 use cache_runtime::testing::Rule;
 use cache_simulation::{Campaign, Plan, Report, minimise, run, silence_expected_panics};
 
@@ -12,7 +14,8 @@ const MOST: u64 = 300;
 fn campaign(seeds: u64, without: &[Rule]) -> Report {
     silence_expected_panics();
     let stops = !without.is_empty();
-    Campaign { from: 0, seeds, without: without.to_vec(), stops, threads: 2, talks: false }.run()
+    let (without, most) = (without.to_vec(), Duration::MAX);
+    Campaign { from: 0, seeds, without, stops, most, threads: 2, talks: false }.run()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! miss them.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use cache_runtime::testing::Rule;
 use cache_simulation::{Campaign, Plan, Report, minimise, run, silence_expected_panics};
@@ -16,6 +17,10 @@ struct Asked {
     seed: Option<u64>,
     without: Vec<Rule>,
     mutants: bool,
+    /// For programs to read.
+    lines: bool,
+    /// No seed begins after so many.
+    seconds: Option<u64>,
     threads: Option<usize>,
 }
 
@@ -37,26 +42,32 @@ fn asked(arguments: &[String]) -> Result<Asked, String> {
     let mut asked = Asked::default();
     let mut words = arguments.iter();
     while let Some(flag) = words.next() {
-        if flag == "--mutants" {
-            asked.mutants = true;
-            continue;
-        }
-        let value = words.next().ok_or_else(|| format!("`{flag}` takes a value"))?;
-        let number = || value.parse().map_err(|_| format!("`{flag}` takes a whole number, not `{value}`"));
         match flag.as_str() {
-            "--seeds" => asked.seeds = Some(number()?),
-            "--from" => asked.from = number()?,
-            "--threads" => asked.threads = usize::try_from(number()?).ok(),
-            "--seed" => asked.seed = Some(number()?),
-            "--without" => {
-                let all = || rule_names().collect::<Vec<_>>().join(", ");
-                let rule = |name| rule_named(name).ok_or_else(|| format!("the rules are {}", all()));
-                asked.without = value.split(',').map(rule).collect::<Result<_, _>>()?;
-            }
-            other => return Err(format!("there is no `{other}`")),
+            "--mutants" => asked.mutants = true,
+            "--lines" => asked.lines = true,
+            _ => read_value(&mut asked, flag, words.next())?,
         }
     }
     Ok(asked)
+}
+
+fn read_value(asked: &mut Asked, flag: &str, value: Option<&String>) -> Result<(), String> {
+    let value = value.ok_or_else(|| format!("`{flag}` takes a value"))?;
+    let number = || value.parse().map_err(|_| format!("`{flag}` takes a whole number, not `{value}`"));
+    match flag {
+        "--seeds" => asked.seeds = Some(number()?),
+        "--from" => asked.from = number()?,
+        "--threads" => asked.threads = usize::try_from(number()?).ok(),
+        "--seconds" => asked.seconds = Some(number()?),
+        "--seed" => asked.seed = Some(number()?),
+        "--without" => {
+            let all = || rule_names().collect::<Vec<_>>().join(", ");
+            let rule = |name| rule_named(name).ok_or_else(|| format!("the rules are {}", all()));
+            asked.without = value.split(',').map(rule).collect::<Result<_, _>>()?;
+        }
+        other => return Err(format!("there is no `{other}`")),
+    }
+    Ok(())
 }
 
 fn campaign(asked: &Asked) -> Campaign {
@@ -65,6 +76,7 @@ fn campaign(asked: &Asked) -> Campaign {
         seeds: asked.seeds.unwrap_or(20_000),
         without: asked.without.clone(),
         stops: !asked.without.is_empty(),
+        most: asked.seconds.map_or(Duration::MAX, Duration::from_secs),
         threads: asked.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from)),
         talks: asked.without.is_empty(),
     }
@@ -117,25 +129,33 @@ fn tell(plan: &Plan) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Each rule, and after how many seeds it is missed.
+/// Each rule, or each of those that were named, and after how many seeds it is missed.
 fn table(asked: &Asked) -> ExitCode {
     let seeds = asked.seeds.unwrap_or(2_000);
     let mut outcome = ExitCode::SUCCESS;
     for name in rule_names() {
         let rule = rule_named(name).expect("it is in the list");
+        if !asked.without.is_empty() && !asked.without.contains(&rule) {
+            continue;
+        }
         let report = campaign(&Asked {
             seeds: Some(seeds),
             without: vec![rule],
             from: asked.from,
+            seconds: asked.seconds,
             threads: asked.threads,
             ..Asked::default()
         })
         .run();
-        if let Some((_, problems)) = report.failures.first_key_value() {
-            let problem = problems[0].lines().next().unwrap_or_default();
+        let problem = report.failures.first_key_value().map(|(_, problems)| problems[0].lines().next());
+        let problem = problem.flatten();
+        if asked.lines {
+            let problem = problem.unwrap_or_default();
+            println!("{name}\t{}\t{:.1}\t{problem}", report.seeds, report.took.as_secs_f64());
+        } else if let Some(problem) = problem {
             println!("{name:<20} {:>6} seeds  {:>8.1?}  {problem}", report.seeds, report.took);
         } else {
-            println!("{name:<20} not missed in {seeds} seeds, {:.1?}", report.took);
+            println!("{name:<20} not missed in {} seeds, {:.1?}", report.seeds, report.took);
             outcome = ExitCode::FAILURE;
         }
     }
