@@ -163,9 +163,9 @@ impl<'a> Claiming<'a> {
         }
     }
 
-    /// Goes on after the first look, which was begun at `sent`, until there is a value or the right to load one.
-    pub(crate) async fn go_on(self, first: Result<Look, Fault>, sent: Moment) -> (Claim, Allowance) {
-        let spent = self.missed.node.time.now().since(sent);
+    /// Goes on after the first look, which was begun at `asked`, until there is a value or the right to load one.
+    pub(crate) async fn go_on(self, first: Result<Look, Fault>, asked: Moment) -> (Claim, Allowance) {
+        let spent = self.missed.node.time.now().since(asked);
         let allowance = Allowance::new(self.second.settings.op_timeout, spent);
         let mut search = Search { claiming: self, allowance };
         let found = match first {

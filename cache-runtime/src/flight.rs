@@ -144,7 +144,6 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
     }
 
     /// The tables look at the lowest and the highest bits.
-    #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash will do")]
     fn shard(&self, hash: u64) -> &Arc<Shard<K, V>> {
         &self.shards[(hash >> 32) as usize % SHARDS]
     }

@@ -73,7 +73,10 @@ pub(crate) struct Store {
 }
 
 /// A read under way.
-pub(crate) type Reading<'a> = Asked<'a, Wire, fn(&mut [Result<Value, Fault>]) -> Result<Seen, Fault>>;
+pub(crate) type Reading<'a> = Asked<'a, Wire, Open>;
+
+/// What makes something of replies.
+type Open = fn(&mut [Result<Value, Fault>]) -> Result<Seen, Fault>;
 
 impl Store {
     /// Connects. The current runtime runs the store's tasks.
@@ -107,8 +110,7 @@ impl Store {
 
     /// An entry and its group stamps, in one flush with every other read that waits at this moment.
     pub(crate) fn read<'a>(&'a self, entry: &'a str, stamps: &'a [String]) -> Reading<'a> {
-        let open: fn(&mut [Result<Value, Fault>]) -> Result<Seen, Fault> = seen;
-        self.reads.ask(read::Names { entry, stamps }, open)
+        self.reads.ask(read::Names { entry, stamps }, seen as Open)
     }
 
     /// Waits for the next wake-up of this entry, from this call on. It may never come: poll too.
