@@ -5,6 +5,7 @@ mod migration;
 use std::time::{Duration, Instant};
 
 use crate::eventually::eventually_ok;
+use crate::fault_proxy::FaultProxy;
 use crate::redis_server::{RedisOptions, RedisServer};
 
 pub use migration::Migration;
@@ -29,6 +30,8 @@ const PRIMARIES: usize = 3;
 pub struct Cluster {
     /// At first the primaries, then their replicas in the same order.
     nodes: Vec<RedisServer>,
+    /// One before each node, or none at all.
+    proxies: Vec<FaultProxy>,
     /// The ids of the nodes, in the same order.
     ids: Vec<String>,
 }
@@ -40,9 +43,31 @@ impl Cluster {
     ///
     /// If they do not get there within 30 seconds.
     pub async fn start() -> Self {
+        Self::join((0..2 * PRIMARIES).map(|_| node().start()).collect(), Vec::new()).await
+    }
+
+    /// The same, with a proxy before each node: clients and replicas know a node by its proxy alone.
+    ///
+    /// # Panics
+    ///
+    /// As [`Cluster::start`] does.
+    pub async fn start_behind_proxies() -> Self {
         let nodes: Vec<_> = (0..2 * PRIMARIES).map(|_| node().start()).collect();
+        let mut proxies = Vec::new();
+        for node in &nodes {
+            let proxy = FaultProxy::start(node.address()).expect("a port is free");
+            node.cli(&["CONFIG", "SET", "cluster-announce-port", &proxy.port().to_string()]);
+            node.cli(&["CONFIG", "SET", "cluster-announce-bus-port", &node.cluster_port().to_string()]);
+            // It is to be announced after a restart too.
+            node.cli(&["CONFIG", "REWRITE"]);
+            proxies.push(proxy);
+        }
+        Self::join(nodes, proxies).await
+    }
+
+    async fn join(nodes: Vec<RedisServer>, proxies: Vec<FaultProxy>) -> Self {
         let ids = nodes.iter().map(|node| node.cli(&["CLUSTER", "MYID"])).collect();
-        let cluster = Self { nodes, ids };
+        let cluster = Self { nodes, proxies, ids };
         cluster.assign_slots();
         cluster.introduce();
         cluster.until_all("cluster_known_nodes", "6").await;
@@ -58,7 +83,8 @@ impl Cluster {
     /// `redis-cluster://127.0.0.1:a,127.0.0.1:b,..`.
     #[must_use]
     pub fn url(&self) -> String {
-        let addresses: Vec<_> = self.nodes.iter().map(|node| node.address().to_string()).collect();
+        let addresses: Vec<_> =
+            (0..self.nodes.len()).map(|node| format!("127.0.0.1:{}", self.known_port(node))).collect();
         format!("redis-cluster://{}", addresses.join(","))
     }
 
@@ -66,6 +92,17 @@ impl Cluster {
     #[must_use]
     pub fn nodes(&self) -> &[RedisServer] {
         &self.nodes
+    }
+
+    /// The proxies before the nodes, in the same order; none unless they were asked for.
+    #[must_use]
+    pub fn proxies(&self) -> &[FaultProxy] {
+        &self.proxies
+    }
+
+    /// The port by which clients and replicas know a node.
+    fn known_port(&self, node: usize) -> u16 {
+        self.proxies.get(node).map_or_else(|| self.nodes[node].port(), FaultProxy::port)
     }
 
     /// The slot of a key.
@@ -89,6 +126,12 @@ impl Cluster {
         &self.nodes[self.owner(slot).expect("most nodes agree, unless a failover is under way")]
     }
 
+    /// The index among [`Cluster::nodes`] of the primary that serves a slot, if most nodes agree on one.
+    #[must_use]
+    pub fn find_primary_of(&self, slot: u16) -> Option<usize> {
+        self.owner(slot).ok()
+    }
+
     /// A living replica of the primary that serves a slot.
     ///
     /// # Panics
@@ -96,7 +139,7 @@ impl Cluster {
     /// If there is none, or the nodes do not agree on the primary.
     #[must_use]
     pub fn replica_of(&self, slot: u16) -> &RedisServer {
-        let primary = self.primary_of(slot).port();
+        let primary = self.known_port(self.owner(slot).expect("most nodes agree, unless a failover is under way"));
         let line = format!("role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:{primary}\r\n");
         let follows = |node: &&RedisServer| {
             glance(node, &["INFO", "replication"]).is_ok_and(|replication| replication.contains(&line))
@@ -149,6 +192,16 @@ impl Cluster {
         promoted
     }
 
+    /// Waits until all slots are served and all replicas replicate.
+    ///
+    /// # Panics
+    ///
+    /// If this does not happen within 30 seconds.
+    pub async fn until_calm(&self) {
+        self.until_all("cluster_state", "ok").await;
+        self.until_replicated().await;
+    }
+
     fn promoted(&self, slot: u16, old_port: u16) -> Result<&RedisServer, &'static str> {
         let owner = &self.nodes[self.owner(slot)?];
         if owner.port() == old_port { Err("still the old primary") } else { Ok(owner) }
@@ -171,8 +224,7 @@ impl Cluster {
     /// If `to` is not a primary of this cluster, or serves the slot already.
     pub async fn migrate_slot(&self, slot: u16, to: &RedisServer) {
         let migration = self.begin_migration(slot, to);
-        migration.move_keys();
-        migration.finish().await;
+        migration.complete().await;
     }
 
     fn assign_slots(&self) {

@@ -6,6 +6,8 @@ pub mod eventually;
 #[cfg(unix)]
 mod certificates;
 #[cfg(unix)]
+pub mod chaos;
+#[cfg(unix)]
 pub mod cluster;
 #[cfg(unix)]
 pub mod fleet;

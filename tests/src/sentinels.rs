@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 
 use crate::eventually::eventually_ok;
+use crate::fault_proxy::FaultProxy;
 use crate::redis_server::{RedisOptions, RedisServer};
 
 /// What the sentinels call the primary; the last part of [`Sentinels::url`].
@@ -23,7 +24,9 @@ const GLANCE: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Sentinels {
     stores: Vec<RedisServer>,
-    sentinels: Vec<RedisServer>,
+    /// One before each store, or none at all.
+    proxies: Vec<FaultProxy>,
+    watchers: Vec<RedisServer>,
 }
 
 impl Sentinels {
@@ -33,13 +36,35 @@ impl Sentinels {
     ///
     /// If they do not get there within 30 seconds.
     pub async fn start() -> Self {
-        let primary = RedisServer::start();
-        let replica = || RedisServer::options().config("replicaof", &format!("127.0.0.1 {}", primary.port())).start();
-        let replicas = [replica(), replica()];
-        let sentinels = (0..3).map(|_| sentinel_of(&primary).start()).collect();
-        let this = Self { stores: [primary].into_iter().chain(replicas).collect(), sentinels };
+        Self::watch((0..3).map(|_| RedisServer::start()).collect(), Vec::new()).await
+    }
+
+    /// The same, with a proxy before each store: everybody, replicas and sentinels too, knows a store by its proxy alone.
+    ///
+    /// # Panics
+    ///
+    /// As [`Sentinels::start`] does.
+    pub async fn start_behind_proxies() -> Self {
+        let stores: Vec<_> = (0..3).map(|_| RedisServer::start()).collect();
+        let proxies: Vec<_> = stores.iter().map(proxy_of).collect();
+        for (store, proxy) in stores.iter().zip(&proxies) {
+            store.cli(&["CONFIG", "SET", "replica-announce-ip", "127.0.0.1"]);
+            store.cli(&["CONFIG", "SET", "replica-announce-port", &proxy.port().to_string()]);
+            // It is to be announced after a restart too.
+            store.cli(&["CONFIG", "REWRITE"]);
+        }
+        Self::watch(stores, proxies).await
+    }
+
+    async fn watch(stores: Vec<RedisServer>, proxies: Vec<FaultProxy>) -> Self {
+        let mut this = Self { stores, proxies, watchers: Vec::new() };
+        let primary = this.known_port(0);
+        for replica in &this.stores[1..] {
+            replica.cli(&["REPLICAOF", "127.0.0.1", &primary.to_string()]);
+        }
+        this.watchers = (0..3).map(|_| sentinel_of(primary).start()).collect();
         this.set_periods(&[("info-period", "100"), ("publish-period", "100"), ("ping-period", "300")]);
-        this.until_settled(0).await;
+        this.until_calm().await;
         // In a failover its leader looks at replicas once in a second. One that was last seen three of these periods ago
         // (or five of `ping-period`) is not promoted; and one that was, is made a replica again after four, if the others
         // have not heard why. `ping-period` is also the pause before a lost connection is made again: as long as that of
@@ -51,7 +76,7 @@ impl Sentinels {
     /// `redis-sentinel://127.0.0.1:a,127.0.0.1:b,127.0.0.1:c/cache`.
     #[must_use]
     pub fn url(&self) -> String {
-        let addresses: Vec<_> = self.sentinels.iter().map(|sentinel| sentinel.address().to_string()).collect();
+        let addresses: Vec<_> = self.watchers.iter().map(|sentinel| sentinel.address().to_string()).collect();
         format!("redis-sentinel://{}/{SERVICE}", addresses.join(","))
     }
 
@@ -61,10 +86,16 @@ impl Sentinels {
         &self.stores
     }
 
+    /// The proxies before the stores, in the same order; none unless they were asked for.
+    #[must_use]
+    pub fn proxies(&self) -> &[FaultProxy] {
+        &self.proxies
+    }
+
     /// All sentinels.
     #[must_use]
     pub fn sentinels(&self) -> &[RedisServer] {
-        &self.sentinels
+        &self.watchers
     }
 
     /// The primary by the word of most sentinels that answer.
@@ -75,6 +106,12 @@ impl Sentinels {
     #[must_use]
     pub fn primary(&self) -> &RedisServer {
         &self.stores[self.elected().expect("two sentinels agree, unless a failover is under way")]
+    }
+
+    /// The index of the primary among [`Sentinels::stores`], if two sentinels agree on one.
+    #[must_use]
+    pub fn find_primary(&self) -> Option<usize> {
+        self.elected().ok()
     }
 
     /// The stores that are not the primary, dead ones included.
@@ -99,7 +136,7 @@ impl Sentinels {
         eventually_ok(PATIENCE, async || {
             // One that is refused or given up is not tried again by itself.
             if asked.is_none_or(|asked| asked.elapsed() > ASK_AGAIN) {
-                self.sentinels[0].call(&["SENTINEL", "FAILOVER", SERVICE]).ok()?;
+                self.watchers[0].call(&["SENTINEL", "FAILOVER", SERVICE]).ok()?;
                 asked = Some(Instant::now());
             }
             self.promoted(old).map_err(str::to_owned)
@@ -127,9 +164,24 @@ impl Sentinels {
     ///
     /// If this does not happen within 30 seconds.
     pub async fn until_promoted(&self, old_port: u16) -> &RedisServer {
-        let promoted = eventually_ok(PATIENCE, || async { self.promoted(old_port) }).await;
-        self.until_settled(promoted).await;
-        &self.stores[promoted]
+        eventually_ok(PATIENCE, || async { self.promoted(old_port) }).await;
+        &self.stores[self.until_calm().await]
+    }
+
+    /// Waits until all that live agree on the primary and replicate from it; returns its index among [`Sentinels::stores`].
+    ///
+    /// # Panics
+    ///
+    /// If they do not within 30 seconds.
+    pub async fn until_calm(&self) -> usize {
+        // Asked anew each time: one failover may follow the other.
+        let calm = async || {
+            let primary = self.elected().map_err(str::to_owned)?;
+            self.check_stores(primary).map(|()| primary)
+        };
+        let primary = eventually_ok(PATIENCE, calm).await;
+        self.until_acquainted().await;
+        primary
     }
 
     fn promoted(&self, old_port: u16) -> Result<usize, &'static str> {
@@ -139,23 +191,28 @@ impl Sentinels {
 
     /// How often sentinels look at the stores, and tell each other what they saw.
     fn set_periods(&self, periods: &[(&str, &str)]) {
-        for sentinel in &self.sentinels {
+        for sentinel in &self.watchers {
             for (period, milliseconds) in periods {
                 sentinel.cli(&["SENTINEL", "DEBUG", period, milliseconds]);
             }
         }
     }
 
-    async fn until_settled(&self, primary: usize) {
-        eventually_ok(PATIENCE, || async { self.check_stores(primary) }).await;
-        join_all(self.sentinels.iter().map(|sentinel| eventually_ok(PATIENCE, || async { check(sentinel) }))).await;
+    /// The port by which the others know a store.
+    fn known_port(&self, store: usize) -> u16 {
+        self.proxies.get(store).map_or_else(|| self.stores[store].port(), FaultProxy::port)
+    }
+
+    async fn until_acquainted(&self) {
+        join_all(self.watchers.iter().map(|sentinel| eventually_ok(PATIENCE, || async { check(sentinel) }))).await;
     }
 
     /// The primary is one, and all others that live replicate from it.
     fn check_stores(&self, primary: usize) -> Result<(), String> {
         let port = self.stores[primary].port();
+        let known = self.known_port(primary);
         let primary = "role:master\r\n".to_owned();
-        let replica = format!("role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:{port}\r\nmaster_link_status:up");
+        let replica = format!("role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:{known}\r\nmaster_link_status:up");
         for store in &self.stores {
             let expected = if store.port() == port { &primary } else { &replica };
             match glance(store, &["INFO", "replication"]) {
@@ -170,18 +227,22 @@ impl Sentinels {
     /// The index of the store that two sentinels call the primary.
     fn elected(&self) -> Result<usize, &'static str> {
         let ask = |sentinel| glance(sentinel, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE]).ok();
-        let answers: Vec<_> = self.sentinels.iter().filter_map(ask).collect();
-        let votes = |store: &RedisServer| {
-            let name = format!("127.0.0.1\n{}", store.port());
+        let answers: Vec<_> = self.watchers.iter().filter_map(ask).collect();
+        let votes = |store: usize| {
+            let name = format!("127.0.0.1\n{}", self.known_port(store));
             answers.iter().filter(|answer| **answer == name).count()
         };
-        self.stores.iter().position(|store| votes(store) >= 2).ok_or("no two sentinels agree on the primary")
+        (0..self.stores.len()).find(|store| votes(*store) >= 2).ok_or("no two sentinels agree on the primary")
     }
 }
 
-fn sentinel_of(primary: &RedisServer) -> RedisOptions {
+fn proxy_of(store: &RedisServer) -> FaultProxy {
+    FaultProxy::start(store.address()).expect("a port is free")
+}
+
+fn sentinel_of(primary: u16) -> RedisOptions {
     RedisOptions::sentinel()
-        .config("sentinel", &format!("monitor {SERVICE} 127.0.0.1 {} 2", primary.port()))
+        .config("sentinel", &format!("monitor {SERVICE} 127.0.0.1 {primary} 2"))
         .config("sentinel", &format!("down-after-milliseconds {SERVICE} 1000"))
         .config("sentinel", &format!("failover-timeout {SERVICE} 2000"))
 }

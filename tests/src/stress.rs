@@ -14,14 +14,26 @@
 //! * Values that are `put` have one writer at a time, as the documentation of `put` asks for.
 
 mod control;
+mod diary;
 mod faults;
+mod judge;
 mod log;
+mod losses;
 mod parent;
 mod places;
 mod progress;
 mod settings;
 mod truth;
+mod watch;
 mod wire;
+
+pub(crate) use control::Children;
+pub(crate) use diary::Diary;
+pub(crate) use judge::Judge;
+pub(crate) use losses::{Loss, Losses, Repair};
+pub(crate) use parent::MOST_PIECES;
+pub(crate) use settings::{APP, MAX_STALENESS};
+pub(crate) use watch::Watch;
 
 pub use control::REST;
 pub use log::{Counter, Counts, Log, Sending};

@@ -4,6 +4,7 @@
 //! [`workspace`] (where things are) and [`prerequisites`] (what a bare machine lacks).
 
 mod bench;
+mod chaos;
 mod failure;
 mod flags;
 mod fuzz;
@@ -64,6 +65,13 @@ const COMMANDS: &[Command] = &[
                at random, and no read may be older than promised\n\
                --without takes rules of the protocol away, and then it has to find some; a wrong name lists them",
         run: stress::run,
+    },
+    Command {
+        name: "chaos",
+        arguments: "[--minutes N] [--topology standalone|sentinel|cluster|all] [--seed N] [--without RULE[,RULE..]]",
+        does: "the same over one server, sentinels and a cluster, 6 minutes in all unless said otherwise: the network\n\
+               fails, servers are killed, stopped and fail over, slots move; tells what failovers have lost",
+        run: chaos::run,
     },
     Command {
         name: "simulate",

@@ -41,6 +41,16 @@ impl<'a> Migration<'a> {
         }
     }
 
+    /// Moves what is left and [finishes](Self::finish).
+    ///
+    /// # Panics
+    ///
+    /// As these do.
+    pub async fn complete(self) {
+        self.move_keys();
+        self.finish().await;
+    }
+
     /// Names the new primary to all primaries. Returns when all nodes know.
     ///
     /// # Panics

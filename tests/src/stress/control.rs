@@ -18,7 +18,7 @@ use crate::process::Process;
 
 /// What the parent hears.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// A process is about to start.
     Started(ProcessNumber, Nanos),
     /// A piece of its log.
@@ -35,11 +35,11 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The processes of a run.
 #[derive(Debug)]
-pub(super) struct Children {
+pub(crate) struct Children {
     program: PathBuf,
     settings: Settings,
-    /// By way of the proxy, and not.
-    urls: [String; 2],
+    /// Which process takes which goes round.
+    urls: Vec<String>,
     truth: SocketAddr,
     events: SyncSender<Event>,
     slots: Vec<Mutex<Option<Child>>>,
@@ -55,10 +55,10 @@ struct Child {
 }
 
 impl Children {
-    pub(super) fn start(
+    pub(crate) fn start(
         program: PathBuf,
         settings: &Settings,
-        urls: [String; 2],
+        urls: Vec<String>,
         truth: SocketAddr,
         events: SyncSender<Event>,
     ) -> Self {
@@ -69,12 +69,12 @@ impl Children {
         children
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
 
     /// SIGKILL, and another process in its place.
-    pub(super) fn replace(&self, slot: usize) {
+    pub(crate) fn replace(&self, slot: usize) {
         let mut child = lock(&self.slots[slot]);
         if let Some(old) = child.take() {
             lock(&self.killed).insert(old.number);
@@ -84,27 +84,27 @@ impl Children {
     }
 
     /// SIGSTOP.
-    pub(super) fn stop(&self, slot: usize) {
+    pub(crate) fn stop(&self, slot: usize) {
         lock(&self.slots[slot]).as_ref().inspect(|child| child.process.stop());
     }
 
     /// SIGCONT.
-    pub(super) fn resume(&self, slot: usize) {
+    pub(crate) fn resume(&self, slot: usize) {
         lock(&self.slots[slot]).as_ref().inspect(|child| child.process.resume());
     }
 
     /// The number of the process that lives there now.
-    pub(super) fn number(&self, slot: usize) -> ProcessNumber {
+    pub(crate) fn number(&self, slot: usize) -> ProcessNumber {
         lock(&self.slots[slot]).as_ref().map_or(0, |child| child.number)
     }
 
     /// Whether it was killed by us.
-    pub(super) fn was_killed(&self, number: ProcessNumber) -> bool {
+    pub(crate) fn was_killed(&self, number: ProcessNumber) -> bool {
         lock(&self.killed).contains(&number)
     }
 
     /// Asks all to come to rest and to end.
-    pub(super) fn rest(&self) {
+    pub(crate) fn rest(&self) {
         for slot in &self.slots {
             if let Some(child) = lock(slot).as_mut() {
                 // A dead one is noticed by those who wait for its end.
@@ -114,7 +114,7 @@ impl Children {
     }
 
     /// The numbers of those that do not come to an orderly end.
-    pub(super) fn restless(&self) -> Vec<ProcessNumber> {
+    pub(crate) fn restless(&self) -> Vec<ProcessNumber> {
         let children = self.slots.iter().filter_map(|slot| lock(slot).take());
         let ended = children.map(|child| (child.number, child.process.wait(PATIENCE)));
         ended.filter(|(_, status)| !status.is_some_and(|status| status.success())).map(|(number, _)| number).collect()
@@ -125,7 +125,7 @@ impl Children {
         let settings = ChildSettings {
             process: number,
             slot: (slot as u64, self.slots.len() as u64),
-            url: self.urls[slot % 2].clone(),
+            url: self.urls[slot % self.urls.len()].clone(),
             truth: self.truth,
             seed: self.settings.seed.wrapping_add(u64::from(number)),
             without: self.settings.without.clone(),

@@ -1,17 +1,14 @@
 //! What goes wrong during a run, at random.
 
-use std::collections::VecDeque;
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::control::Children;
+use super::diary::Diary;
 use super::places::{Function, Place, RECORDS};
 use super::settings::{APP, MAX_STALENESS};
 use crate::fault_proxy::{Fault, FaultProxy, Selection};
-use crate::history::{KeyNumber, Nanos, now};
 use crate::redis_server::RedisServer;
 use crate::resp::{Client, Reply};
 
@@ -58,64 +55,13 @@ const TABLE: &[(Kind, Duration, &str)] = &[
     (Kind::RestartServer, Duration::from_secs(20), "server killed and restarted empty"),
 ];
 
+/// What they are called, in the order of the table.
+pub(super) fn names() -> Vec<&'static str> {
+    TABLE.iter().map(|(_, _, name)| *name).collect()
+}
+
 /// How long the weather stays: how often things go wrong, against the average.
 const WEATHER: Duration = Duration::from_secs(2);
-
-/// What happened, for reports.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Diary(Arc<Mutex<Entries>>);
-
-#[derive(Debug, Default)]
-struct Entries {
-    latest: VecDeque<Entry>,
-    counts: [u64; TABLE.len()],
-}
-
-#[derive(Clone, Debug)]
-struct Entry {
-    at: Nanos,
-    what: String,
-    /// On the server, if it is about one name there.
-    name: Option<String>,
-}
-
-/// So many entries are kept.
-const KEPT: usize = 4_000;
-
-impl Diary {
-    fn note(&self, what: String, name: Option<String>) {
-        let entry = Entry { at: now(), what, name };
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.latest.len() >= KEPT {
-            entries.latest.pop_front();
-        }
-        entries.latest.push_back(entry);
-    }
-
-    fn count(&self, number: usize) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).counts[number] += 1;
-    }
-
-    /// What happened in this time that may concern this key.
-    pub(super) fn about(&self, key: KeyNumber, (from, to): (Nanos, Nanos)) -> Vec<(Nanos, String)> {
-        let names = Place::of(key).names(APP);
-        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let then = entries.latest.iter().filter(|entry| (from..=to).contains(&entry.at));
-        let concerns = |entry: &&Entry| entry.name.as_ref().is_none_or(|name| names.contains(name));
-        then.filter(concerns).map(|entry| (entry.at, format!("** {}", entry.what))).collect()
-    }
-}
-
-/// How often what happened.
-impl fmt::Display for Diary {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner).counts;
-        for ((_, _, name), count) in TABLE.iter().zip(counts) {
-            writeln!(out, "  {name:<36} {count:>9}")?;
-        }
-        Ok(())
-    }
-}
 
 /// The world of the processes.
 pub(super) struct Faults<'a> {

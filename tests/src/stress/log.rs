@@ -58,17 +58,17 @@ impl Counts {
         self.get(Counter::LoadsBegun).saturating_sub(over)
     }
 
-    pub(super) fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         let slowest = self.get(Counter::Slowest).max(other.get(Counter::Slowest));
         self.0.iter_mut().zip(other.0).for_each(|(mine, others)| *mine += others);
         self.0[Counter::Slowest as usize] = slowest;
     }
 
-    pub(super) fn words(&self) -> [u64; COUNTERS] {
+    pub(crate) fn words(&self) -> [u64; COUNTERS] {
         self.0
     }
 
-    pub(super) fn read(mut word: impl FnMut() -> io::Result<u64>) -> io::Result<Self> {
+    pub(crate) fn read(mut word: impl FnMut() -> io::Result<u64>) -> io::Result<Self> {
         let mut counts = Self::default();
         for count in &mut counts.0 {
             *count = word()?;

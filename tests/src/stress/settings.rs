@@ -29,13 +29,13 @@ impl Default for Settings {
 }
 
 /// The application's name on the server.
-pub(super) const APP: &str = "test";
+pub(crate) const APP: &str = "test";
 
 /// Short, so that what is bounded by it is tried often; long enough for processes that share two cores.
-pub(super) const MAX_STALENESS: Duration = Duration::from_millis(400);
+pub(crate) const MAX_STALENESS: Duration = Duration::from_millis(400);
 
 /// Short, so that dead leaders are replaced soon.
-pub(super) const LEASE: Duration = Duration::from_millis(300);
+pub(crate) const LEASE: Duration = Duration::from_millis(300);
 
 /// What a child has to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ const CHILD: &str = "child";
 
 impl ChildSettings {
     /// As arguments of a program.
-    pub(super) fn arguments(&self) -> Vec<String> {
+    pub(crate) fn arguments(&self) -> Vec<String> {
         let without: Vec<_> = self.without.iter().map(|rule| name_of(*rule)).collect();
         [
             CHILD.to_owned(),
@@ -147,7 +147,7 @@ pub fn rule_names() -> impl Iterator<Item = &'static str> {
     RULES.iter().map(|(name, _)| *name)
 }
 
-pub(super) fn name_of(rule: Rule) -> &'static str {
+pub(crate) fn name_of(rule: Rule) -> &'static str {
     let named = RULES.iter().find(|(_, known)| *known == rule);
     named.map(|(name, _)| *name).expect("rules are taken away by their names")
 }

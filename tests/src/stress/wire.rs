@@ -10,16 +10,16 @@ const WORDS: usize = 7;
 
 /// A piece of a child's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     /// Up to when all invalidations are told.
-    pub(super) told: Nanos,
+    pub(crate) told: Nanos,
     /// Since the child began.
-    pub(super) counts: Counts,
-    pub(super) records: Vec<Record>,
+    pub(crate) counts: Counts,
+    pub(crate) records: Vec<Record>,
 }
 
 impl Frame {
-    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+    pub(crate) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let head = [self.records.len() as u64, self.told].into_iter().chain(self.counts.words());
         let words = head.chain(self.records.iter().flat_map(words_of));
         let bytes: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
@@ -28,7 +28,7 @@ impl Frame {
     }
 
     /// The next frame; an error at the end, be it in the middle of a frame: its child was killed.
-    pub(super) fn read(input: &mut impl io::Read) -> io::Result<Self> {
+    pub(crate) fn read(input: &mut impl io::Read) -> io::Result<Self> {
         let mut input = Words { input, buffer: Vec::new() };
         let (records, told) = (input.word()?, input.word()?);
         let counts = Counts::read(|| input.word())?;

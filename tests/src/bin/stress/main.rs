@@ -4,9 +4,13 @@
 //! stress [--minutes N | --seconds N] [--processes N] [--seed N] [--without RULE[,RULE..]]
 //! ```
 //!
+//! `stress chaos ..` is another run with the same processes: `cargo xtask chaos`.
+//!
 //! It exits with 0 if no read was older than promised, with 1 if one was, or if a process did not come to rest. With a
 //! rule taken away it still exits with 1 when a violation is found.
 
+#[cfg(unix)]
+mod chaos;
 #[cfg(unix)]
 mod functions;
 #[cfg(unix)]
@@ -26,6 +30,11 @@ fn main() -> ExitCode {
     if let Some(settings) = cache_tests::stress::ChildSettings::from_arguments(&arguments) {
         worker::run(settings);
         return ExitCode::SUCCESS;
+    }
+    if let Some((first, rest)) = arguments.split_first()
+        && first == "chaos"
+    {
+        return chaos::main(rest);
     }
     match settings(&arguments) {
         Ok(settings) => run(&settings),
