@@ -205,7 +205,7 @@ impl Search<'_> {
                 Look::Hit(stored) => return Ok(Claim::Hit(stored)),
                 Look::CoolDown => return Ok(Claim::Without),
                 Look::Stale(stored, slot, stamps) => {
-                    let refresh = self.refresh(&slot, &stamps).await?;
+                    let refresh = Box::pin(self.refresh(&slot, &stamps)).await?;
                     return Ok(Claim::Stale(stored, refresh));
                 }
                 Look::Take(over) => {
@@ -219,7 +219,7 @@ impl Search<'_> {
                     tracing::warn!(function, key, "another process loads for too long: loaded without the second tier");
                     return Ok(Claim::Without);
                 }
-                Look::Wait(token) => self.wait(token, &mut waiting).await?,
+                Look::Wait(token) => Box::pin(self.wait(token, &mut waiting)).await?,
             }
             if tries == MOST_TRIES {
                 return Ok(Claim::Without);
@@ -257,7 +257,7 @@ impl Search<'_> {
         match self.take(over).await? {
             Err(Slot::Garbage(head)) => {
                 self.claiming.count(Metric::Damaged);
-                Ok(self.take(Over::Head(head)).await?.ok())
+                Ok(Box::pin(self.take(Over::Head(head))).await?.ok())
             }
             taken => Ok(taken.ok()),
         }

@@ -38,6 +38,18 @@ impl Store {
                 held => Leased::Held(held),
             });
         }
+        // Boxed: most leases do without, and would carry it along.
+        Box::pin(self.lease_with(entry, over, stamps, stamp_life, token)).await
+    }
+
+    async fn lease_with(
+        &self,
+        entry: &str,
+        over: Over,
+        stamps: &[String],
+        stamp_life: Duration,
+        token: Token,
+    ) -> Result<Leased, Fault> {
         let fresh: Vec<Stamp> = stamps.iter().map(|_| Stamp(Token::fresh().0)).collect();
         let mut commands = self.stamp_commands(stamps, &fresh, stamp_life);
         let (found, replies) = match over {
@@ -167,7 +179,7 @@ impl Store {
             return Ok(Ended { held, stamps: Vec::new() });
         }
         let life = life.to_string();
-        self.finish(entry, &[&token.0, channel.as_bytes(), bytes, life.as_bytes()], stamps).await
+        Box::pin(self.finish(entry, &[&token.0, channel.as_bytes(), bytes, life.as_bytes()], stamps)).await
     }
 
     async fn finish(&self, entry: &str, args: &[&[u8]], stamps: &[String]) -> Result<Ended, Fault> {
