@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use cache_tests::history::{Nanos, ProcessNumber};
 
+use crate::host::Clock;
 use crate::network::{Delivery, Partition, Purpose, Tear, Way};
 use crate::plan::{Fault, What};
 use crate::run::Run;
@@ -44,6 +45,8 @@ impl Run<'_> {
                 self.faults.paused.insert(step, self.seats[seat]);
             }
             Fault::Crash { seat, writes } => self.doom(step, seat, writes),
+            Fault::Clock { by } => self.change_clock(|clock| clock.ahead += by),
+            Fault::Drift { by } => self.change_clock(|clock| clock.drift = by),
             Fault::Restart { .. } => self.stop_server(),
             Fault::Failover { .. } => {
                 self.stop_server();
@@ -51,6 +54,14 @@ impl Run<'_> {
             }
             other => self.begin_data_fault(other),
         }
+    }
+
+    /// It stays so.
+    fn change_clock(&mut self, change: impl FnOnce(&mut Clock)) {
+        let before = self.host.millis();
+        change(&mut self.host.clock);
+        let jump = self.host.millis().cast_signed() - before.cast_signed();
+        self.shared.state().clock.add(self.world.now(), jump, self.host.clock.drift);
     }
 
     /// What concerns the server's data and answers.
@@ -68,8 +79,6 @@ impl Run<'_> {
             Fault::Flush => host.redis.names(0).iter().for_each(|name| host.redis.evict(name)),
             Fault::ForgetScripts => host.redis.forget_scripts(),
             Fault::Refuse(refusal) => host.redis.refusal = refusal,
-            Fault::Clock { by } => host.clock.ahead += by,
-            Fault::Drift { by } => host.clock.drift = by,
             other => unreachable!("{other:?} is no matter of data"),
         }
     }

@@ -28,7 +28,8 @@ fn millis(at: Nanos) -> f64 {
 }
 
 fn check_promises(run: &Run<'_>, outcome: &mut Outcome) {
-    let mut checker = Checker::new(run.plan.settings.max_staleness);
+    let max_staleness = run.plan.settings.max_staleness;
+    let mut checker = Checker::new(max_staleness);
     let processes = 0..ProcessNumber::try_from(run.processes.len()).expect("few processes");
     processes.clone().for_each(|process| checker.started(process, 0));
     let state = run.shared.state();
@@ -38,14 +39,15 @@ fn check_promises(run: &Run<'_>, outcome: &mut Outcome) {
         match &mut record {
             Record::Invalidation(invalidation) if is_lost(run, invalidation) => continue,
             // Who may serve for how long is known to others by the server's clock.
-            Record::Invalidation(one) if one.reach == Reach::Everywhere && !run.plan.settings.lifetimes_hold => {
+            Record::Invalidation(one) if one.reach == Reach::Everywhere && state.clock.hurry(one, max_staleness) => {
                 one.reach = Reach::Applied;
             }
             Record::Invalidation(_) => {}
             // A token binds as much as what it stands for.
             Record::Read(read) => {
                 let cause = state.causes.get(&number);
-                if cause.is_some_and(|(_, cause)| is_lost(run, cause)) || !run.plan.settings.tokens_hold {
+                let is_told_again = |cause| !run.plan.settings.bus_goes_on && state.clock.repeat(cause);
+                if cause.is_some_and(|(_, cause)| is_lost(run, cause) || is_told_again(cause)) {
                     read.token = 0;
                 }
             }

@@ -14,6 +14,7 @@
 //! The runtime's side of it is `cache_runtime::simulation`: time, sleeps, connections and hash seeds come from here.
 
 mod campaign;
+mod clock;
 mod faults;
 mod functions;
 mod host;

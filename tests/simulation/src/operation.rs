@@ -105,7 +105,7 @@ impl Actor {
         const MARGIN: Nanos = 500_000_000;
         let longest = nanos(place.function.longest_life()) + MARGIN;
         let age = began.saturating_sub(seen.kept);
-        if age > longest && shared().settings.lifetimes_hold {
+        if age > longest && !shared().state().clock.age(seen.kept, began) {
             let (age, process) = (Duration::from_nanos(age), self.process);
             let problem = format!("process {process} was served {place:?} {age:.1?} after its load");
             shared().state().problems.push(problem);

@@ -46,11 +46,9 @@ pub(crate) struct Settings {
     pub(crate) slow: u32,
     /// When the last step is begun.
     pub(crate) length: Nanos,
-    /// Whether the server's clock goes as clocks do.
-    pub(crate) lifetimes_hold: bool,
     /// Whether the bus goes on where it was: one that begins anew while the server's clock was set back has places that an
     /// older one had too, and a token names a place.
-    pub(crate) tokens_hold: bool,
+    pub(crate) bus_goes_on: bool,
     pub(crate) without: Vec<Rule>,
 }
 

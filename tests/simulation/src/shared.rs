@@ -8,6 +8,7 @@ use std::time::Duration;
 use cache_runtime::Token;
 use cache_tests::history::{Invalidation, Nanos, ProcessNumber, Read, Record, Version, nanos};
 
+use crate::clock::Changes;
 use crate::functions::{COUNTERS, Fate, Place};
 use crate::plan::Settings;
 use crate::world::{now, world};
@@ -35,6 +36,8 @@ pub(crate) struct State {
     writers: [Option<ProcessNumber>; COUNTERS],
     /// How many operations each process has begun and not ended.
     pub(crate) under_way: BTreeMap<ProcessNumber, usize>,
+    /// What was done to the server's clock.
+    pub(crate) clock: Changes,
     pub(crate) problems: Vec<String>,
     pub(crate) lines: Vec<(Nanos, String)>,
     /// Loads that ended, calls that were answered or failed.

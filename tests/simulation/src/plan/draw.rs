@@ -39,14 +39,11 @@ pub(super) fn plan(seed: u64, without: &[Rule]) -> Plan {
     let kinds = kinds(random);
     steps.extend((0..faults).map(|_| fault_step(random, &settings, &taste, &kinds)));
     steps.sort_by_key(|step| step.at);
-    // Drift goes back when it ends.
-    let is_set = |step: &Step| matches!(step.what, What::Fault(Fault::Clock { .. } | Fault::Drift { .. }, _));
     let begins_anew = |step: &Step| {
         use Fault::{Evict, Failover, Flush, Restart};
         matches!(step.what, What::Fault(Restart { .. } | Failover { .. } | Flush | Evict { .. }, _))
     };
-    settings.lifetimes_hold = !steps.iter().any(is_set);
-    settings.tokens_hold = settings.lifetimes_hold || !steps.iter().any(begins_anew);
+    settings.bus_goes_on = !steps.iter().any(begins_anew);
     Plan { seed, settings, places: taste.places, steps }
 }
 
@@ -68,8 +65,7 @@ fn settings(random: &mut Rng, without: &[Rule]) -> Settings {
         panicking: rate(random, 30),
         slow: rate(random, 20),
         length: if random.u32(0..5) == 0 { random.u64(2_000..=6_000) } else { random.u64(500..=2_000) } * MS,
-        lifetimes_hold: true,
-        tokens_hold: true,
+        bus_goes_on: true,
         without: without.to_vec(),
     }
 }
