@@ -123,13 +123,12 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
             return Turn::Follow(follow);
         }
         let flight = Arc::new(Flight::new(key.clone(), hash, fence, failures, now));
-        let replaced = known.map(|known| std::mem::replace(known, Arc::clone(&flight)));
-        if replaced.is_none() {
-            flights.insert_unique(hash, Arc::clone(&flight), |flight| flight.hash);
+        match known {
+            Some(known) => *known = Arc::clone(&flight),
+            None => {
+                flights.insert_unique(hash, Arc::clone(&flight), |flight| flight.hash);
+            }
         }
-        drop(flights);
-        // Only now: a user's value may be in it.
-        drop(replaced);
         Turn::Lead(Lead { shard: Arc::clone(shard), flight, ended: false })
     }
 
@@ -169,11 +168,8 @@ impl<K: Eq, V: Clone> Shard<K, V> {
 
     /// Removes the flight if the key is still its own.
     fn remove(&self, flight: &Arc<Flight<K, V>>) {
-        let mut flights = lock(&self.flights);
-        if let Ok(entry) = flights.find_entry(flight.hash, |other| Arc::ptr_eq(other, flight)) {
-            let (gone, _) = entry.remove();
-            drop(flights);
-            drop(gone);
+        if let Ok(entry) = lock(&self.flights).find_entry(flight.hash, |other| Arc::ptr_eq(other, flight)) {
+            entry.remove();
         }
     }
 

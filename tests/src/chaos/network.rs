@@ -130,11 +130,12 @@ impl Network<'_> {
         self.world.wait(span);
         selection.cut();
         proxy.heal();
-        // What the server had received is done before it is emptied.
-        self.world.stores()[0].cli(&["PING"]);
-        // tidy: sleep because a server reads its connections in an order of its own
-        std::thread::sleep(Duration::from_millis(20));
-        self.world.stores()[0].cli(&["FLUSHALL"]);
+        // What the server has received and not read yet is forgotten with its connection.
+        let store = &self.world.stores()[0];
+        for kind in ["normal", "pubsub"] {
+            store.cli(&["CLIENT", "KILL", "TYPE", kind]);
+        }
+        store.cli(&["FLUSHALL"]);
         self.diary.note("all that is on the server is gone".to_owned(), None);
         self.losses.close(number, now());
     }

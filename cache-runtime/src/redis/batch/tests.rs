@@ -29,6 +29,9 @@ impl Names<'_> {
     }
 }
 
+/// Behind this, nothing more is added.
+const LAST: &str = "the last";
+
 /// Sends nothing: whoever tests answers, load by load.
 #[derive(Clone, Default)]
 struct Line {
@@ -54,8 +57,8 @@ impl Carrier for Line {
         names.add_to(load);
     }
 
-    fn is_full(_: &Vec<String>) -> bool {
-        false
+    fn is_full(load: &Vec<String>) -> bool {
+        load.iter().any(|name| name == LAST)
     }
 
     async fn carry(&self, names: Vec<String>) -> Result<Vec<String>, Fault> {
@@ -353,6 +356,18 @@ fn a_batch_whose_runtime_is_shut_down_fails() {
         assert!(matches!(outcome, Poll::Ready(Err(Fault::Broken(_)))));
     }
     assert_eq!(lock(&line.sent).len(), 1);
+}
+
+#[test]
+fn a_full_batch_takes_no_more() {
+    let desk = Desk::new();
+    let (mut alone, mut reads) = desk.gather(&["a", LAST, "b"]);
+    desk.run();
+    assert_eq!(desk.sent(), [vec!["alone"], vec!["a", LAST], vec!["b"]]);
+    desk.answer_all();
+    for (read, name) in std::iter::once(&mut alone).chain(&mut reads).zip(["alone", "a", LAST, "b"]) {
+        assert!(matches!(poll(read), Poll::Ready(Ok(replies)) if replies == [format!("={name}")]));
+    }
 }
 
 #[test]

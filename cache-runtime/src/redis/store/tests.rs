@@ -5,6 +5,7 @@ mod cluster;
 mod invalidations;
 mod leases;
 mod reads;
+mod together;
 
 use std::future::Future;
 use std::os::unix::net::UnixStream;

@@ -115,6 +115,11 @@ async fn all_operations_work_where_keys_are_apart() {
     renewals(&store).await;
     invalidations(&store).await;
     wake_ups(&store).await;
+    together::each_has_its_own_outcome(&store, async |revoked| {
+        let invalidation = Invalidation { unlink: revoked, put: None, fields: vec![("event", b"E".to_vec())] };
+        store.invalidate(&invalidation, None).await.expect("an answer");
+    })
+    .await;
     sweeps(&store).await;
     one_server_less(cluster, &store).await;
 }
