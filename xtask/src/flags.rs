@@ -1,6 +1,7 @@
 //! Command lines of flags: what is wrong with one is said before anything is built.
 
 use crate::failure::Failure;
+use crate::run::Invocation;
 
 /// The flags that a command takes.
 pub(crate) struct Flags {
@@ -31,6 +32,14 @@ impl Flags {
             }
         }
         Ok(())
+    }
+
+    /// Checks the arguments, and gives them to a program of the workspace behind its own `first` words.
+    pub(crate) fn run(&self, package: &str, binary: &str, first: &[&str], arguments: &[String]) -> Result<(), Failure> {
+        self.check(arguments)?;
+        let program = ["run", "--release", "--quiet", "--package", package, "--bin", binary, "--"];
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Invocation::cargo(&[&program[..], first, &arguments].concat()).run()
     }
 }
 

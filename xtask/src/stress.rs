@@ -2,7 +2,6 @@
 
 use crate::failure::Failure;
 use crate::flags::Flags;
-use crate::run::Invocation;
 
 /// The rules have their names in the program itself.
 const FLAGS: Flags = Flags {
@@ -13,10 +12,7 @@ const FLAGS: Flags = Flags {
 };
 
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
-    FLAGS.check(arguments)?;
-    let program = ["run", "--release", "--quiet", "--package", "cache-tests", "--bin", "stress", "--"];
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    Invocation::cargo(&[&program[..], &arguments].concat()).run()
+    FLAGS.run("cache-tests", "stress", &[], arguments)
 }
 
 #[cfg(test)]
