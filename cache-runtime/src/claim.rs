@@ -8,6 +8,7 @@
 //!          lease                -> mark, wait for a wake-up or poll   -> read again
 //! ```
 
+use bytes::Bytes;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -124,7 +125,7 @@ async fn within<T>(
 pub(crate) enum Look {
     Hit(Stored),
     /// A value past its lifetime, with its slot and the stamps of its groups.
-    Stale(Stored, Vec<u8>, Vec<Option<Stamp>>),
+    Stale(Stored, Bytes, Vec<Option<Stamp>>),
     Take(Over),
     Wait(Token),
     CoolDown,

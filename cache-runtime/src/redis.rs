@@ -6,6 +6,7 @@
 //! topology    which server has which slot; scout keeps that right: asks sentinels, or the cluster's nodes
 //! pool        a few connections to one server, left alone while it does not answer (breaker, deadlines)
 //! link        one connection, which comes back by itself (backoff); outage is what is logged about it
+//! connection  what carries commands: pipe for reads and fills, redis-rs' own for the rest
 //! session     how a connection is entered and tried out; dial makes it, tls encrypts it, target is the URL
 //! ```
 
@@ -13,11 +14,14 @@ mod backoff;
 mod batch;
 mod bounded;
 mod breaker;
+mod connection;
 mod deadlines;
 mod dial;
 mod hash_slot;
 mod link;
+mod mget;
 mod outage;
+mod pipe;
 mod pool;
 #[cfg(test)]
 mod real;

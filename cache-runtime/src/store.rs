@@ -13,6 +13,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 /// The name of one lease, and of the value it became.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Token(pub(crate) [u8; 16]);
@@ -45,7 +47,7 @@ pub(crate) enum Slot {
     /// Somebody's load failed a moment ago.
     CoolDown(Token),
     /// A value: all bytes of the slot, header included.
-    Value(Vec<u8>),
+    Value(Bytes),
     /// Nothing of ours, with its first bytes (18 at most); empty for what is no string at all.
     Garbage(Vec<u8>),
 }

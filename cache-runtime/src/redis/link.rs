@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
 use crate::instant::Instant;
 use crate::redis::backoff::Backoff;
+use crate::redis::connection::Connection;
 use crate::redis::outage::{Absence, Outages};
 use crate::redis::session::{Access, Driver, NoSession, Purpose, in_time};
 use crate::redis::target::Address;
@@ -69,7 +69,7 @@ struct State {
 /// A way to the server, for as long as it lasts.
 #[derive(Clone)]
 pub(crate) struct Way {
-    pub(crate) connection: MultiplexedConnection,
+    pub(crate) connection: Connection,
     pub(crate) number: u64,
 }
 
@@ -187,7 +187,7 @@ impl Shared {
         }
     }
 
-    fn install(&self, connection: MultiplexedConnection, driver: Driver) -> Driver {
+    fn install(&self, connection: Connection, driver: Driver) -> Driver {
         self.events.generation.send_modify(|generation| *generation += 1);
         let mut state = lock(&self.state);
         state.number += 1;
@@ -225,7 +225,7 @@ impl Shared {
         }
         let Some(mut way) = lock(&self.state).way.clone() else { return false };
         let ping = redis::cmd("PING");
-        !matches!(in_time(self.access.patience, way.connection.send_packed_command(&ping)).await, Some(Ok(_)))
+        !matches!(in_time(self.access.patience, way.connection.command(&ping)).await, Some(Ok(_)))
     }
 
     fn end_way(&self, number: Option<u64>, reason: &str) {

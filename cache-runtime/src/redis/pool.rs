@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use redis::{Cmd, Pipeline, RedisError, ServerError, Value};
 
 use crate::fault::{Fault, Refusal};
 use crate::redis::breaker::{Breaker, Verdict};
+use crate::redis::connection::Strings;
 use crate::redis::deadlines::{Deadlines, Late};
 use crate::redis::link::{Events, Link, Way};
+use crate::redis::mget::Mget;
 use crate::redis::refusal::{self, Answer, Redirect, Unfit};
+use crate::redis::reply;
 use crate::redis::session::{Access, NoSession, Purpose, in_time};
 use crate::redis::target::Address;
 
@@ -69,9 +73,22 @@ impl Pool {
 
     pub(crate) async fn command(&self, command: &Cmd) -> Result<Value, Miss> {
         let (link, mut way) = self.way().ok_or(Fault::Away)?;
-        let reply = self.deadlines.within(way.connection.send_packed_command(command)).await;
+        let reply = self.deadlines.within(way.connection.command(command)).await;
         let value = self.judge(link, way.number, reply)?;
         self.read(link, way.number, value)
+    }
+
+    /// What has these names.
+    pub(crate) async fn strings(&self, mget: &mut Mget) -> Result<Vec<Option<Bytes>>, Miss> {
+        let (link, mut way) = self.way().ok_or(Fault::Away)?;
+        let reply = self.deadlines.within(way.connection.strings(mget)).await;
+        match self.judge(link, way.number, reply)? {
+            Strings::Found(strings) => Ok(strings),
+            Strings::Other(other) => match self.read(link, way.number, other)? {
+                Value::Array(values) => Ok(values.into_iter().map(reply::string).collect::<Result<_, _>>()?),
+                other => Err(reply::nonsense("MGET", &other).into()),
+            },
+        }
     }
 
     /// All in one flush, over one connection. A result for each command.
@@ -80,7 +97,7 @@ impl Pool {
             return Ok(Vec::new());
         }
         let (link, mut way) = self.way().ok_or(Fault::Away)?;
-        let replies = self.deadlines.within(way.connection.send_packed_commands(pipeline, 0, pipeline.len())).await;
+        let replies = self.deadlines.within(way.connection.commands(pipeline)).await;
         let values = self.judge(link, way.number, replies)?;
         Ok(values.into_iter().map(|value| self.read(link, way.number, value)).collect())
     }
@@ -88,7 +105,7 @@ impl Pool {
     /// A command that may take `most` on top of the time of an operation.
     pub(crate) async fn slow_command(&self, command: &Cmd, most: Duration) -> Result<Value, Miss> {
         let (link, mut way) = self.way().ok_or(Fault::Away)?;
-        let reply = in_time(most + self.deadlines.most(), way.connection.send_packed_command(command)).await;
+        let reply = in_time(most + self.deadlines.most(), way.connection.command(command)).await;
         let value = self.judge(link, way.number, reply.ok_or(Late))?;
         self.read(link, way.number, value)
     }

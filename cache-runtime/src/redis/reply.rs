@@ -1,44 +1,54 @@
 //! What the server answers, in the words of the protocol.
 
+use bytes::Bytes;
 use redis::Value;
 
 use crate::fault::{Fault, Refusal};
 use crate::store::{HEAD, Message, Position, Slot, Stamp, Token, VALUE_HEAD};
 
-/// What stands at an entry's key.
-pub(crate) fn slot(value: Value) -> Result<Slot, Fault> {
+/// A string or nothing.
+pub(crate) type Found = Result<Option<Bytes>, Fault>;
+
+pub(crate) fn string(value: Value) -> Found {
     match value {
-        Value::Nil => Ok(Slot::Empty),
-        Value::BulkString(bytes) => Ok(sort(bytes)),
-        other => Err(nonsense("an entry", &other)),
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => Ok(Some(bytes.into())),
+        other => Err(nonsense("a string", &other)),
     }
+}
+
+/// What stands at an entry's key.
+pub(crate) fn slot(found: Option<Bytes>) -> Slot {
+    found.map_or(Slot::Empty, sort)
 }
 
 /// The same, where the server looked at the key's type.
 pub(crate) fn typed_slot(reply: Result<Value, Fault>) -> Result<Slot, Fault> {
     match reply {
         Err(Fault::Refused(Refusal::WrongType, _)) => Ok(Slot::Garbage(Vec::new())),
-        reply => slot(reply?),
+        reply => string(reply?).map(slot),
     }
 }
 
-fn sort(mut bytes: Vec<u8>) -> Slot {
+fn sort(bytes: Bytes) -> Slot {
     let token = bytes.get(2..HEAD).and_then(|token| token.try_into().ok()).map(Token);
-    match (bytes.as_slice(), token) {
+    match (&bytes[..], token) {
         ([b'L', b'0' | b'1', ..], Some(token)) if bytes.len() == HEAD => Slot::Lease(token),
         ([b'C', b'0' | b'1', ..], Some(token)) if bytes.len() == HEAD => Slot::CoolDown(token),
         ([b'V', b'0' | b'1', ..], Some(_)) if bytes.len() >= VALUE_HEAD => Slot::Value(bytes),
-        _ => {
-            bytes.truncate(HEAD);
-            Slot::Garbage(bytes)
-        }
+        _ => Slot::Garbage(bytes[..bytes.len().min(HEAD)].to_vec()),
     }
 }
 
 /// A group's stamp. What is no stamp is like a missing one.
-pub(crate) fn stamp(value: &Value) -> Option<Stamp> {
+pub(crate) fn stamp(found: &[u8]) -> Option<Stamp> {
+    found.try_into().ok().map(Stamp)
+}
+
+/// The same, where it came beside other replies.
+pub(crate) fn stamp_value(value: &Value) -> Option<Stamp> {
     match value {
-        Value::BulkString(bytes) => bytes.as_slice().try_into().ok().map(Stamp),
+        Value::BulkString(bytes) => stamp(bytes),
         _ => None,
     }
 }
@@ -122,7 +132,7 @@ pub(crate) fn message(value: Value) -> Result<Message, Fault> {
     Ok(Message { position: position_of(position)?, fields: fields.collect::<Result<_, Fault>>()? })
 }
 
-fn nonsense(what: &str, value: &Value) -> Fault {
+pub(crate) fn nonsense(what: &str, value: &Value) -> Fault {
     let mut shown = format!("{what}: {value:?}");
     shown.truncate(shown.floor_char_boundary(200));
     Fault::Nonsense(shown)
@@ -134,7 +144,7 @@ mod tests {
 
     #[track_caller]
     fn check(bytes: &[u8], expected: &Slot) {
-        assert_eq!(&slot(Value::BulkString(bytes.to_vec())).expect("a string"), expected);
+        assert_eq!(&slot(Some(Bytes::copy_from_slice(bytes))), expected);
     }
 
     #[test]
@@ -144,8 +154,8 @@ mod tests {
         check(b"L10123456789abcdef", &Slot::Lease(token));
         check(b"C00123456789abcdef", &Slot::CoolDown(token));
         let value = b"V00123456789abcdef\0\0\0\0\0\0\0\0".to_vec();
-        check(&value, &Slot::Value(value.clone()));
-        assert_eq!(slot(Value::Nil), Ok(Slot::Empty));
+        check(&value, &Slot::Value(value.clone().into()));
+        assert_eq!(slot(None), Slot::Empty);
     }
 
     #[test]
@@ -159,14 +169,14 @@ mod tests {
         check(b"L00123456789abcdefg", &Slot::Garbage(b"L00123456789abcdef".to_vec()));
         let wrong = Err(Fault::Refused(Refusal::WrongType, String::new()));
         assert_eq!(typed_slot(wrong), Ok(Slot::Garbage(Vec::new())));
-        assert!(slot(Value::Int(3)).is_err());
+        assert!(typed_slot(Ok(Value::Int(3))).is_err());
     }
 
     #[test]
     fn a_stamp_is_16_bytes_or_missing() {
-        assert_eq!(stamp(&Value::BulkString(vec![7; 16])), Some(Stamp([7; 16])));
+        assert_eq!(stamp_value(&Value::BulkString(vec![7; 16])), Some(Stamp([7; 16])));
         for other in [Value::Nil, Value::Int(1), Value::BulkString(vec![7; 15]), Value::BulkString(vec![7; 17])] {
-            assert_eq!(stamp(&other), None);
+            assert_eq!(stamp_value(&other), None);
         }
     }
 

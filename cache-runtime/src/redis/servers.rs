@@ -20,8 +20,10 @@ use crate::fault::Fault;
 use crate::redis::deadlines::Deadlines;
 use crate::redis::hash_slot::HashSlot;
 use crate::redis::link::Events;
+use crate::redis::mget::Mget;
 use crate::redis::outage::Outages;
 use crate::redis::pool::Pool;
+use crate::redis::reply::{self, Found};
 use crate::redis::scout::{ClusterScout, Scout, SentinelScout};
 use crate::redis::scripts::Script;
 use crate::redis::session::{Access, NoSession, Push, Service};
@@ -133,6 +135,22 @@ impl Servers {
             Ok(value) => Ok(value),
             Err(miss) => Box::pin(self.follow(miss, command)).await,
         }
+    }
+
+    /// The strings that have these names, all of one slot.
+    pub(crate) async fn strings(&self, slot: HashSlot, mut mget: Mget) -> Result<Vec<Found>, Fault> {
+        let pool = self.topology.pool(slot).ok_or(Fault::Away)?;
+        let found = match pool.strings(&mut mget).await {
+            Ok(strings) => strings.into_iter().map(Ok).collect(),
+            Err(miss) => {
+                let reply = Box::pin(self.follow(miss, &mget.to_command())).await?;
+                reply::array(reply, "MGET")?.into_iter().map(reply::string).collect::<Vec<_>>()
+            }
+        };
+        if found.len() == mget.count() {
+            return Ok(found);
+        }
+        Err(Fault::Nonsense(format!("{} replies to MGET of {} names", found.len(), mget.count())))
     }
 
     /// All in one flush, over one connection. A result for each command.

@@ -18,7 +18,9 @@ use tokio::task::JoinHandle;
 
 use crate::fault::Refusal;
 use crate::redis::bounded::Bounded;
+use crate::redis::connection::Connection;
 use crate::redis::dial::{Stream, dial};
+use crate::redis::pipe::{Loan, Pipe};
 use crate::redis::refusal::{Answer, refusal};
 use crate::redis::scripts;
 use crate::redis::target::{Address, Login};
@@ -81,8 +83,8 @@ pub(crate) enum Purpose {
 }
 
 /// A connection and the task that moves its bytes, which ends with it.
-pub(crate) struct Session {
-    pub(crate) connection: MultiplexedConnection,
+pub(crate) struct Session<C = Connection> {
+    pub(crate) connection: C,
     pub(crate) driver: Driver,
 }
 
@@ -103,16 +105,26 @@ impl Access {
     /// A connection that was tried out.
     pub(crate) async fn open(&self, address: &Address, purpose: Purpose) -> Result<Session, NoSession> {
         let session = in_time(self.patience, async {
-            let mut session = self.enter(address, purpose).await?;
-            self.prepare(&mut session.connection, address, purpose).await?;
-            self.try_out(&mut session.connection).await?;
-            Ok(session)
+            let stream = dial(address, self.tls.as_ref()).await.map_err(|error| NoSession::Away(error.to_string()))?;
+            if purpose != Purpose::Pool {
+                let Session { connection, driver } = self.enter(stream, address, purpose).await?;
+                return Ok(Session { connection: Connection::Client(connection), driver });
+            }
+            let (loan, lent) = Loan::of(stream);
+            drop(self.enter(Box::new(lent), address, purpose).await?);
+            let stream = loan.take().ok_or_else(|| NoSession::Away("its stream is gone".to_owned()))?;
+            let (pipe, driver) = Pipe::new(stream);
+            Ok(Session { connection: Connection::Pipe(pipe), driver: Driver(self.runtime.spawn(driver)) })
         });
         session.await.unwrap_or_else(|| Err(NoSession::Away(format!("no answer within {:?}", self.patience))))
     }
 
-    async fn enter(&self, address: &Address, purpose: Purpose) -> Result<Session, NoSession> {
-        let stream = dial(address, self.tls.as_ref()).await.map_err(|error| NoSession::Away(error.to_string()))?;
+    async fn enter(
+        &self,
+        stream: Box<dyn Stream>,
+        address: &Address,
+        purpose: Purpose,
+    ) -> Result<Session<MultiplexedConnection>, NoSession> {
         let stream: Box<dyn Stream> = match purpose {
             Purpose::Ear => Box::new(Bounded::new(stream, LONGEST_HEARD)),
             Purpose::Pool | Purpose::Bus | Purpose::Scout => stream,
@@ -126,7 +138,10 @@ impl Access {
             });
         }
         let (connection, driver) = MultiplexedConnection::new_with_config(&self.info(), stream, config).await?;
-        Ok(Session { connection, driver: Driver(self.runtime.spawn(driver)) })
+        let mut session = Session { connection, driver: Driver(self.runtime.spawn(driver)) };
+        self.prepare(&mut session.connection, address, purpose).await?;
+        self.try_out(&mut session.connection).await?;
+        Ok(session)
     }
 
     fn info(&self) -> RedisConnectionInfo {
@@ -229,7 +244,7 @@ impl Drop for Driver {
     }
 }
 
-impl fmt::Debug for Session {
+impl<C> fmt::Debug for Session<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Session")
     }

@@ -12,6 +12,7 @@ mod sweep;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use redis::Value;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -20,6 +21,7 @@ use crate::error::Error;
 use crate::fault::Fault;
 use crate::names::Names;
 use crate::redis::batch::{Asked, Batches};
+use crate::redis::reply::Found;
 use crate::redis::scripts::Script;
 use crate::redis::wake::{Wake, Wakes};
 use crate::redis::{HashSlot, ServerSettings, Servers, reply};
@@ -76,7 +78,7 @@ pub(crate) struct Store {
 pub(crate) type Reading<'a> = Asked<'a, Wire, Open>;
 
 /// What makes something of replies.
-type Open = fn(&mut [Result<Value, Fault>]) -> Result<Seen, Fault>;
+type Open = fn(&mut [Found]) -> Result<Seen, Fault>;
 
 impl Store {
     /// Connects. The current runtime runs the store's tasks.
@@ -139,10 +141,11 @@ impl Store {
 }
 
 /// What the replies tell of an entry and its stamps; a value is moved, not copied.
-fn seen(replies: &mut [Result<Value, Fault>]) -> Result<Seen, Fault> {
+fn seen(replies: &mut [Found]) -> Result<Seen, Fault> {
     let (entry, stamps) = replies.split_first_mut().expect("one reply for the entry at least");
-    let slot = reply::slot(std::mem::replace(entry, Ok(Value::Nil))?)?;
-    let stamps = stamps.iter().map(|stamp| stamp.as_ref().map(reply::stamp).map_err(Fault::clone));
+    let slot = reply::slot(std::mem::replace(entry, Ok(None))?);
+    let stamp = |found: &Option<Bytes>| found.as_deref().and_then(reply::stamp);
+    let stamps = stamps.iter().map(|found| found.as_ref().map(stamp).map_err(Fault::clone));
     Ok(Seen { slot, stamps: stamps.collect::<Result<_, _>>()? })
 }
 

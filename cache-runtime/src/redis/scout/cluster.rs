@@ -77,7 +77,7 @@ fn questions() -> Pipeline {
 async fn ask(topology: &Topology, address: &Address) -> Result<Vec<Value>, NoSession> {
     let access = &topology.plant().access;
     let mut session = access.open(address, Purpose::Scout).await?;
-    let replies = in_time(access.patience, session.connection.send_packed_commands(&questions(), 0, 2)).await;
+    let replies = in_time(access.patience, session.connection.commands(&questions())).await;
     Ok(replies.ok_or_else(|| NoSession::Away("no answer".to_owned()))??)
 }
 

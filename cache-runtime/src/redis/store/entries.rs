@@ -111,7 +111,7 @@ impl Store {
                 Ok(Value::Nil) => {}
                 Err(Fault::Refused(Refusal::WrongType, _)) => *nonce = self.replace(name, *nonce, life).await?,
                 Err(fault) => return Err(fault),
-                Ok(found) => match reply::stamp(&found) {
+                Ok(found) => match reply::stamp_value(&found) {
                     Some(stamp) => *nonce = stamp,
                     None => *nonce = self.replace(name, *nonce, life).await?,
                 },
@@ -126,7 +126,7 @@ impl Store {
         let commands = vec![(slot, unlink([name])), (slot, set_new(name, &nonce.0, life))];
         match flush(&self.servers, commands).await.pop() {
             Some(Ok(Value::Nil)) => Ok(nonce),
-            Some(Ok(other)) => reply::stamp(&other).ok_or_else(|| Fault::Nonsense(format!("no stamp at {name}"))),
+            Some(Ok(other)) => reply::stamp_value(&other).ok_or_else(|| Fault::Nonsense(format!("no stamp at {name}"))),
             Some(Err(fault)) => Err(fault),
             None => Err(Fault::Nonsense("no reply".to_owned())),
         }
@@ -192,13 +192,13 @@ impl Store {
                 && !is_unknown_script(&held)
             {
                 let found = reply::array(found?, "stamps")?;
-                return Ok(Ended { held: ended(held?)?, stamps: found.iter().map(reply::stamp).collect() });
+                return Ok(Ended { held: ended(held?)?, stamps: found.iter().map(reply::stamp_value).collect() });
             }
         }
         let names: Vec<_> = stamp_slots.into_iter().zip(stamps.iter().cloned()).collect();
         let (held, found) =
             tokio::join!(self.script(&scripts::FINISH, entry, args), read::apart(&self.servers, &names));
-        let found = found.into_iter().map(|found| found.map(|stamp| reply::stamp(&stamp)));
+        let found = found.into_iter().map(|found| found.map(|found| reply::stamp(&found?)));
         Ok(Ended { held: ended(held?)?, stamps: found.collect::<Result<_, _>>()? })
     }
 
@@ -215,7 +215,7 @@ impl Store {
         let held = reply::yes(&self.script(&scripts::REPLACE, entry, &[beginning, value, life.as_bytes()]).await?)?;
         let names: Vec<_> = stamps.iter().map(|stamp| (self.slot(stamp), stamp.clone())).collect();
         let found = read::apart(&self.servers, &names).await.into_iter();
-        let stamps = found.map(|found| found.map(|stamp| reply::stamp(&stamp))).collect::<Result<_, _>>()?;
+        let stamps = found.map(|found| found.map(|found| reply::stamp(&found?))).collect::<Result<_, _>>()?;
         Ok(Ended { held, stamps })
     }
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use redis::{Arg, Cmd, Value};
-
 use crate::fault::Fault;
 use crate::redis::batch::Carrier;
-use crate::redis::store::flush::flush;
-use crate::redis::{HashSlot, Servers, reply};
+use crate::redis::mget::Mget;
+use crate::redis::reply::Found;
+use crate::redis::store::flush::all;
+use crate::redis::{HashSlot, Servers};
 
 /// Carries batches to the servers.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) enum Load {
     #[default]
     Empty,
     /// All in one slot so far.
-    Together(HashSlot, Cmd),
+    Together(HashSlot, Mget),
     Apart(Vec<(HashSlot, String)>),
 }
 
@@ -36,30 +36,18 @@ impl Wire {
     pub(crate) fn new(servers: Arc<Servers>) -> Self {
         Self { servers }
     }
-}
 
-/// Room for a few names without growing.
-fn mget() -> Cmd {
-    let mut command = Cmd::with_capacity(8, 256);
-    command.arg("MGET");
-    command
-}
-
-impl Wire {
     fn add_name(&self, load: &mut Load, name: &str) {
         let slot = self.servers.hash_slot(name);
         match load {
             Load::Empty => {
-                let mut command = mget();
-                command.arg(name);
-                *load = Load::Together(slot, command);
+                let mut mget = Mget::new();
+                mget.add(name);
+                *load = Load::Together(slot, mget);
             }
-            Load::Together(other, command) if *other == slot => {
-                command.arg(name);
-            }
-            Load::Together(other, command) => {
-                let names = command.args_iter().skip(1).map(|name| (*other, owned(&name)));
-                let mut names: Vec<_> = names.collect();
+            Load::Together(other, mget) if *other == slot => mget.add(name),
+            Load::Together(other, mget) => {
+                let mut names: Vec<_> = mget.names().map(|name| (*other, name.to_owned())).collect();
                 names.push((slot, name.to_owned()));
                 *load = Load::Apart(names);
             }
@@ -72,7 +60,7 @@ impl Carrier for Wire {
     type Item<'a> = Names<'a>;
     type Load = Load;
     /// In a cluster, what is wrong with one server is no matter of those who read from another.
-    type Reply = Result<Value, Fault>;
+    type Reply = Found;
 
     fn count(names: Names<'_>) -> usize {
         1 + names.stamps.len()
@@ -87,58 +75,38 @@ impl Carrier for Wire {
         false
     }
 
-    async fn carry(&self, load: Load) -> Result<Vec<Self::Reply>, Fault> {
+    async fn carry(&self, load: Load) -> Result<Vec<Found>, Fault> {
         match load {
             Load::Empty => Ok(Vec::new()),
-            Load::Together(slot, command) => {
-                let values = reply::array(self.servers.command(slot, &command).await?, "MGET")?;
-                Ok(values.into_iter().map(Ok).collect())
-            }
-            Load::Apart(names) => Ok(apart(&self.servers, &names).await),
+            Load::Together(slot, mget) => self.servers.strings(slot, mget).await,
+            Load::Apart(names) => Ok(Box::pin(apart(&self.servers, &names)).await),
         }
     }
 
-    fn size(reply: &Self::Reply) -> usize {
+    fn size(reply: &Found) -> usize {
         match reply {
-            Ok(Value::BulkString(bytes)) => bytes.len(),
+            Ok(Some(bytes)) => bytes.len(),
             _ => 0,
         }
     }
 }
 
-fn owned(argument: &Arg<&[u8]>) -> String {
-    match argument {
-        Arg::Simple(name) => String::from_utf8_lossy(name).into_owned(),
-        other => unreachable!("names are plain arguments: {other:?}"),
-    }
-}
-
 /// One `MGET` for each slot, all at the same time; the replies in the order of the names.
-pub(crate) async fn apart(servers: &Servers, names: &[(HashSlot, String)]) -> Vec<Result<Value, Fault>> {
+pub(crate) async fn apart(servers: &Servers, names: &[(HashSlot, String)]) -> Vec<Found> {
     let mut order: Vec<usize> = (0..names.len()).collect();
     order.sort_by_key(|&name| names[name].0);
     let runs: Vec<&[usize]> = order.chunk_by(|&one, &next| names[one].0 == names[next].0).collect();
-    let commands = runs.iter().map(|run| {
-        let mut command = mget();
-        for &name in *run {
-            command.arg(&names[name].1);
-        }
-        (names[run[0]].0, command)
+    let asked = runs.iter().map(|run| {
+        let mut mget = Mget::new();
+        run.iter().for_each(|&name| mget.add(&names[name].1));
+        servers.strings(names[run[0]].0, mget)
     });
-    let mut replies: Vec<Result<Value, Fault>> = names.iter().map(|_| Ok(Value::Nil)).collect();
-    for (run, reply) in runs.iter().zip(flush(servers, commands.collect()).await) {
-        match reply.and_then(|values| values_of(values, run.len())) {
-            Ok(values) => run.iter().zip(values).for_each(|(&name, value)| replies[name] = Ok(value)),
+    let mut replies: Vec<Found> = names.iter().map(|_| Ok(None)).collect();
+    for (run, found) in runs.iter().zip(all(asked.collect()).await) {
+        match found {
+            Ok(found) => run.iter().zip(found).for_each(|(&name, found)| replies[name] = found),
             Err(fault) => run.iter().for_each(|&name| replies[name] = Err(fault.clone())),
         }
     }
     replies
-}
-
-fn values_of(reply: Value, count: usize) -> Result<Vec<Value>, Fault> {
-    let values = reply::array(reply, "MGET")?;
-    if values.len() == count {
-        return Ok(values);
-    }
-    Err(Fault::Nonsense(format!("{} replies to MGET of {count} names", values.len())))
 }

@@ -182,7 +182,7 @@ async fn invalidations(store: &Store) {
         panic!("it is told")
     };
     for (i, entry) in unlink.iter().enumerate() {
-        let expected = if i == 7 { Slot::Value(bytes.clone()) } else { Slot::Empty };
+        let expected = if i == 7 { Slot::Value(bytes.clone().into()) } else { Slot::Empty };
         assert_eq!(store.read(entry, &[]).await.expect("a reply").slot, expected);
     }
     assert!(matches!(store.read("shop:v1:item:100", &[]).await, Ok(Seen { slot: Slot::Value(_), .. })));

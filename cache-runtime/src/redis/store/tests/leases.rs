@@ -38,7 +38,7 @@ async fn a_lease_ends_by_itself() {
 async fn what_stands_in_the_way_is_told() {
     let world = World::new().await;
     for (bytes, expected) in [
-        (value(Token([1; 16]), b"x"), Slot::Value(value(Token([1; 16]), b"x"))),
+        (value(Token([1; 16]), b"x"), Slot::Value(value(Token([1; 16]), b"x").into())),
         (slot_bytes("C0", Token([1; 16])), Slot::CoolDown(Token([1; 16]))),
         (b"short".to_vec(), Slot::Garbage(b"short".to_vec())),
         (b"longer than a header is".to_vec(), Slot::Garbage(b"longer than a head".to_vec())),
@@ -65,7 +65,7 @@ async fn a_lease_is_taken_over_what_begins_as_it_was_seen() {
         assert!(world.remaining(ENTRY).await > LEASE / 2);
     }
     world.command(&[&"SET", &ENTRY, &value(Token([2; 16]), b"new")]).await;
-    let new = Slot::Value(value(Token([2; 16]), b"new"));
+    let new = Slot::Value(value(Token([2; 16]), b"new").into());
     assert_eq!(lease(&world, Over::Head(old[..18].to_vec())).await, Leased::Held(new.clone()));
     assert_eq!(lease(&world, Over::Head(Vec::new())).await, Leased::Held(new));
 }
@@ -249,7 +249,7 @@ async fn who_comes_too_late_for_the_wake_up_sees_what_there_is() {
     let (token, _) = world.take(ENTRY, &[]).await;
     let wake = world.store.waker(ENTRY);
     let filled = world.fill(ENTRY, token).await;
-    assert_eq!(world.store.watch(ENTRY, token).await, Ok(Slot::Value(filled)));
+    assert_eq!(world.store.watch(ENTRY, token).await, Ok(Slot::Value(filled.into())));
     drop(wake);
     world.command(&[&"UNLINK", &ENTRY]).await;
     assert_eq!(world.store.watch(ENTRY, token).await, Ok(Slot::Empty));

@@ -13,7 +13,7 @@ async fn a_read_sees_an_entry_and_its_stamps() {
     assert_eq!(seen, expected);
     let value = world.fill("shop:v1:x", token).await;
     let seen = world.store.read("shop:v1:x", &[]).await.expect("a reply");
-    assert_eq!(seen, Seen { slot: Slot::Value(value), stamps: Vec::new() });
+    assert_eq!(seen, Seen { slot: Slot::Value(value.into()), stamps: Vec::new() });
     let seen = world.store.read("shop:v1:y", &[]).await.expect("a reply");
     assert_eq!(seen.slot, Slot::Empty);
 }
@@ -42,7 +42,7 @@ async fn many_reads_at_once_each_get_their_own() {
     let before = commands().await;
     let reads = entries.iter().map(|entry| world.store.read(entry, &[])).collect();
     for (seen, value) in flush::all(reads).await.into_iter().zip(values) {
-        assert_eq!(seen.expect("a reply").slot, Slot::Value(value));
+        assert_eq!(seen.expect("a reply").slot, Slot::Value(value.into()));
     }
     let batches = commands().await - before;
     assert!(batches <= 4, "{batches} commands for 300 reads");

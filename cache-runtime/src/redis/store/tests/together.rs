@@ -66,7 +66,7 @@ pub(super) async fn each_has_its_own_outcome(store: &Store, revoke: impl AsyncFn
     {
         let is_held = number % 3 != 0;
         assert_eq!(ended, Ok(Ended { held: is_held, stamps: Vec::new() }), "{number}");
-        assert_eq!(slot, if is_held { Slot::Value(held.value()) } else { Slot::Empty }, "{number}");
+        assert_eq!(slot, if is_held { Slot::Value(held.value().into()) } else { Slot::Empty }, "{number}");
     }
 }
 
