@@ -8,11 +8,13 @@
 //!          lease                -> mark, wait for a wake-up or poll   -> read again
 //! ```
 
-use bytes::Bytes;
 use std::future::Future;
+use std::mem;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use crate::clock::Moment;
 use crate::codec::Coder;
@@ -125,10 +127,21 @@ async fn within<T>(
 pub(crate) enum Look {
     Hit(Stored),
     /// A value past its lifetime, with its slot and the stamps of its groups.
-    Stale(Stored, Bytes, Vec<Option<Stamp>>),
+    Stale(Box<(Stored, Bytes, Vec<Option<Stamp>>)>),
     Take(Over),
     Wait(Token),
     CoolDown,
+}
+
+impl Look {
+    /// What was found, taken out of it.
+    fn take_claim(&mut self, refresh: Option<Refresh>) -> Claim {
+        match mem::replace(self, Self::CoolDown) {
+            Self::Hit(stored) => Claim::Hit(stored),
+            Self::Stale(found) => Claim::Stale(found.0, refresh),
+            Self::Take(_) | Self::Wait(_) | Self::CoolDown => Claim::Without,
+        }
+    }
 }
 
 impl<'a> Claiming<'a> {
@@ -154,7 +167,7 @@ impl<'a> Claiming<'a> {
             }
             Slot::Value(bytes) => match self.opening().open(&self.missed.node, self.second, &bytes, &stamps, sent) {
                 Opened::Fresh(stored) => Look::Hit(stored),
-                Opened::Stale(stored) => Look::Stale(stored, bytes, stamps),
+                Opened::Stale(stored) => Look::Stale(Box::new((stored, bytes, stamps))),
                 Opened::Over => Look::Take(Over::Head(bytes[..HEAD].to_vec())),
                 Opened::Damaged => {
                     self.count(Metric::Damaged);
@@ -165,13 +178,15 @@ impl<'a> Claiming<'a> {
     }
 
     /// Goes on after the first look, which was begun at `asked`, until there is a value or the right to load one.
-    pub(crate) async fn go_on(self, first: Result<Look, Fault>, asked: Moment) -> (Claim, Allowance) {
+    ///
+    /// The look stays where it is: it is large, and a future that is given it by value has room for it twice.
+    pub(crate) async fn go_on(&self, first: &mut Result<Look, Fault>, asked: Moment) -> (Claim, Allowance) {
         let spent = self.missed.node.time.now().since(asked);
         let allowance = Allowance::new(self.second.settings.op_timeout, spent);
         let mut search = Search { claiming: self, allowance };
         let found = match first {
-            Ok(first) => search.find(first).await,
-            Err(fault) => Err(fault),
+            Ok(look) => search.find(look).await,
+            Err(fault) => Err(fault.clone()),
         };
         let claim = found.unwrap_or_else(|fault| {
             self.count(Metric::FaultL2);
@@ -193,21 +208,21 @@ impl<'a> Claiming<'a> {
 
 /// A leader who found no value at first.
 struct Search<'a> {
-    claiming: Claiming<'a>,
+    claiming: &'a Claiming<'a>,
     allowance: Allowance,
 }
 
 impl Search<'_> {
-    async fn find(&mut self, first: Look) -> Result<Claim, Fault> {
+    async fn find(&mut self, look: &mut Look) -> Result<Claim, Fault> {
         let mut waiting = Waiting { since: None, polls: 0 };
-        let (mut tries, mut look) = (0, first);
+        let mut tries = 0;
         loop {
             match look {
-                Look::Hit(stored) => return Ok(Claim::Hit(stored)),
-                Look::CoolDown => return Ok(Claim::Without),
-                Look::Stale(stored, slot, stamps) => {
-                    let refresh = Box::pin(self.refresh(&slot, &stamps)).await?;
-                    return Ok(Claim::Stale(stored, refresh));
+                Look::Hit(_) | Look::CoolDown => return Ok(look.take_claim(None)),
+                Look::Stale(found) => {
+                    let (_, slot, stamps) = &**found;
+                    let refresh = Box::pin(self.refresh(slot, stamps)).await?;
+                    return Ok(look.take_claim(refresh));
                 }
                 Look::Take(over) => {
                     if let Some(lease) = self.take_over(over).await? {
@@ -220,12 +235,12 @@ impl Search<'_> {
                     tracing::warn!(function, key, "another process loads for too long: loaded without the second tier");
                     return Ok(Claim::Without);
                 }
-                Look::Wait(token) => Box::pin(self.wait(token, &mut waiting)).await?,
+                Look::Wait(token) => Box::pin(self.wait(*token, &mut waiting)).await?,
             }
             if tries == MOST_TRIES {
                 return Ok(Claim::Without);
             }
-            look = self.look().await?;
+            *look = Box::pin(self.look()).await?;
         }
     }
 
@@ -254,21 +269,21 @@ impl Search<'_> {
     }
 
     /// What is of another type than a value shows to no read, only to who wants to write there.
-    async fn take_over(&mut self, over: Over) -> Result<Option<Lease>, Fault> {
+    async fn take_over(&mut self, over: &Over) -> Result<Option<Lease>, Fault> {
         match self.take(over).await? {
             Err(Slot::Garbage(head)) => {
                 self.claiming.count(Metric::Damaged);
-                Ok(Box::pin(self.take(Over::Head(head))).await?.ok())
+                Ok(Box::pin(self.take(&Over::Head(head))).await?.ok())
             }
             taken => Ok(taken.ok()),
         }
     }
 
     /// The lease, or what stands there instead.
-    async fn take(&mut self, over: Over) -> Result<Result<Lease, Slot>, Fault> {
+    async fn take(&mut self, over: &Over) -> Result<Result<Lease, Slot>, Fault> {
         let (whole, token) = (self.claiming.second.settings.op_timeout, Token::fresh());
         // Its duty begins before the command is sent: a lease that was taken by a call that left is given back.
-        let lease =
+        let mut lease =
             self.claiming.second.keeper.hold(&self.claiming.place.entry, token, self.claiming.missed.load_timeout());
         let stamp_life = self.claiming.missed.address.function.stamp_life();
         let take = pin!(self.claiming.second.store.lease(
@@ -279,7 +294,10 @@ impl Search<'_> {
             token
         ));
         match self.allowance.spend(whole, take).await? {
-            Leased::Taken(snapshot) => Ok(Ok(lease.taken(snapshot))),
+            Leased::Taken(snapshot) => {
+                lease.set_snapshot(snapshot);
+                Ok(Ok(lease))
+            }
             Leased::Held(slot) => {
                 lease.forget();
                 Ok(Err(slot))

@@ -4,8 +4,6 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use crate::claim::{Allowance, Refresh};
 use crate::clock::Moment;
 use crate::codec::Coder;
@@ -72,11 +70,7 @@ impl Loading {
     /// first poll.
     ///
     /// Dropping it hands over to those who follow.
-    pub(crate) fn settle(self, loaded: Loaded) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(self.settled(loaded))
-    }
-
-    async fn settled(self, loaded: Loaded) {
+    pub(crate) fn settle(self, loaded: Loaded) -> Settling {
         let (node, function) = (&self.missed.node, self.missed.address.function);
         let took = node.time.now().since(self.began);
         node.state(function).load_took(took);
@@ -87,54 +81,55 @@ impl Loading {
                     lease.fail();
                 }
                 self.lead.fail(shared);
+                Box::pin(std::future::ready(()))
             }
-            Loaded::Value(value) => self.keep(value, took).await,
+            Loaded::Value(value) => self.keep(value, took),
         }
     }
 
-    async fn keep(self, value: LoadedValue, took: Duration) {
-        let Self { missed, lead, claim, coder, .. } = self;
-        let (node, address) = (&missed.node, &missed.address);
-        let (load, key) = (lead.id().number(), address.text.as_str());
-        node.steps.at(Step::Loaded { load, key }).await;
-        // Nobody joins from here on: the verdict is about those who came before. Where it is this process's own, whoever
-        // joins until it is known came before, and whoever could not would load once more.
-        if matches!(claim, Tenure::Leased(..) | Tenure::Refresh(..)) {
-            lead.seal();
-        }
-        let lives = Lives::of(node, address, &value);
-        let verdict = match claim {
-            Tenure::Leased(lease, allowance) => {
-                let fill = Fill { node, address, coder, value: &value, life: lives.stored, took };
-                fill.under_lease(lease, allowance).await
+    /// A block, here and below: the arguments of an asynchronous function take their place twice, and this one is
+    /// allocated with every load.
+    fn keep(self, value: LoadedValue, took: Duration) -> Settling {
+        let Self { missed, lead, mut claim, coder, .. } = self;
+        Box::pin(async move {
+            let (node, address) = (&missed.node, &missed.address);
+            let (load, key) = (lead.id().number(), address.text.as_str());
+            node.steps.at(Step::Loaded { load, key }).await;
+            // Nobody joins from here on: the verdict is about those who came before. Where it is this process's own,
+            // whoever joins until it is known came before, and whoever could not would load once more.
+            if matches!(claim, Tenure::Leased(..) | Tenure::Refresh(..)) {
+                lead.seal();
             }
-            Tenure::Refresh(refresh) => {
-                let fill = Fill { node, address, coder, value: &value, life: lives.stored, took };
-                Box::pin(fill.in_place_of(refresh)).await
+            let lives = Lives::of(node, address, &value);
+            let fill = Fill { node, address, coder, value: &value, life: lives.stored, took };
+            let verdict = match &mut claim {
+                Tenure::Leased(lease, allowance) => fill.under_lease(lease, allowance).await,
+                Tenure::Refresh(refresh) => Box::pin(fill.in_place_of(refresh)).await,
+                Tenure::Embedded | Tenure::Without(_) => true,
+            };
+            // A lease that did not end is given back, a permit too.
+            drop(claim);
+            let accepted = lead.may_keep(node.fence(address)) && verdict;
+            match lives.near {
+                _ if !accepted => {
+                    node.count(address.function, Metric::RefusedFill);
+                    node.steps.note(Step::Refused { load, key });
+                }
+                None => node.count(address.function, Metric::NotKept),
+                // Kept under the fence of the flight's beginning: an invalidation from here on finds it unusable.
+                Some(life) => {
+                    let (kept, bytes, fence) = (value.kept.clone(), value.bytes, lead.fence());
+                    node.fill(address, Filling { kept, bytes, life, fence });
+                    node.steps.note(Step::Kept { load, key });
+                }
             }
-            Tenure::Embedded => true,
-            Tenure::Without(permit) => {
-                drop::<Option<OwnedSemaphorePermit>>(permit);
-                true
-            }
-        };
-        let accepted = lead.may_keep(node.fence(address)) && verdict;
-        match lives.near {
-            _ if !accepted => {
-                node.count(address.function, Metric::RefusedFill);
-                node.steps.note(Step::Refused { load, key });
-            }
-            None => node.count(address.function, Metric::NotKept),
-            // Kept under the fence of the flight's beginning: an invalidation from here on finds it unusable.
-            Some(life) => {
-                let (kept, bytes, fence) = (value.kept.clone(), value.bytes, lead.fence());
-                node.fill(address, Filling { kept, bytes, life, fence });
-                node.steps.note(Step::Kept { load, key });
-            }
-        }
-        lead.finish(value.kept, accepted);
+            lead.finish(value.kept, accepted);
+        })
     }
 }
+
+/// What is still to be done when a load has ended.
+type Settling = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// How long a value lives in each tier, shortened by the same jitter.
 struct Lives {
@@ -167,23 +162,23 @@ struct Fill<'a> {
 
 impl Fill<'_> {
     /// Ends the lease, with the value where it may be stored. Tells whether no invalidation overtook the load.
-    async fn under_lease(&self, lease: Lease, mut allowance: Allowance) -> bool {
+    async fn under_lease(&self, lease: &mut Lease, allowance: &mut Allowance) -> bool {
         let Some(second) = &self.node.second else { return false };
         let place = self.node.place(self.address);
-        let lease = self.snapshot(second, &place, lease).await;
+        if !self.node.rules.holds(Rule::Snapshot) {
+            Box::pin(self.late_snapshot(second, &place, lease)).await;
+        }
         let slot = self.slot(second, &place, lease.snapshot());
         if !self.node.rules.holds(Rule::FillToken)
             && let Some((bytes, life)) = slot
         {
-            let put = Some((place.entry.clone(), bytes, life));
-            let invalidation = Invalidation { put, ..Invalidation::default() };
-            return Box::pin(second.store.invalidate(&invalidation, None)).await.is_ok();
+            return Box::pin(put(second, &place, bytes, life)).await;
         }
         let ending = match &slot {
             Some((bytes, life)) => Ending::Fill(bytes, *life),
             None => Ending::Release,
         };
-        let end = pin!(lease.end(&second.store, ending, &place.stamps));
+        let end = pin!(lease.end(&second.store, &place, ending));
         match allowance.spend(second.settings.op_timeout, end).await {
             Ok(accepted) => {
                 if accepted && slot.is_some() {
@@ -200,15 +195,13 @@ impl Fill<'_> {
     }
 
     /// Puts the value in the place of the stale one, if that still stands there: what was invalidated meanwhile is gone.
-    async fn in_place_of(&self, refresh: Refresh) -> bool {
+    async fn in_place_of(&self, refresh: &Refresh) -> bool {
         let Some(second) = &self.node.second else { return false };
         let place = self.node.place(self.address);
         // Not to be stored any more: the stale one ends by itself.
         let Some((bytes, life)) = self.slot(second, &place, &refresh.snapshot) else { return false };
         if !self.node.rules.holds(Rule::FillToken) {
-            let put = Some((place.entry.clone(), bytes, life));
-            let invalidation = Invalidation { put, ..Invalidation::default() };
-            return Box::pin(second.store.invalidate(&invalidation, None)).await.is_ok();
+            return put(second, &place, bytes, life).await;
         }
         match second.store.supersede(&place.entry, &refresh.head, &bytes, life, &place.stamps).await {
             Ok(ended) => ended.held && ended.stamps.iter().map(Option::as_ref).eq(refresh.snapshot.iter().map(Some)),
@@ -220,14 +213,12 @@ impl Fill<'_> {
         }
     }
 
-    /// The lease with its snapshot from before the load; without that rule, with one of now.
-    async fn snapshot(&self, second: &Second, place: &Place, lease: Lease) -> Lease {
-        if self.node.rules.holds(Rule::Snapshot) || place.stamps.is_empty() {
-            return lease;
-        }
-        match Box::pin(second.store.read(&place.entry, &place.stamps)).await {
-            Ok(seen) => lease.taken(seen.stamps.into_iter().flatten().collect()),
-            Err(_) => lease,
+    /// Puts a snapshot of now in the place of the one from before the load.
+    async fn late_snapshot(&self, second: &Second, place: &Place, lease: &mut Lease) {
+        if !place.stamps.is_empty()
+            && let Ok(seen) = second.store.read(&place.entry, &place.stamps).await
+        {
+            lease.set_snapshot(seen.stamps.into_iter().flatten().collect());
         }
     }
 
@@ -240,4 +231,11 @@ impl Fill<'_> {
         let bytes = sealing.seal(self.node, second, self.address.function, self.coder)?;
         Some((bytes, hard))
     }
+}
+
+/// Stores a value whatever stands there.
+async fn put(second: &Second, place: &Place, bytes: Vec<u8>, life: Duration) -> bool {
+    let put = Some((place.entry.clone(), bytes, life));
+    let invalidation = Invalidation { put, ..Invalidation::default() };
+    second.store.invalidate(&invalidation, None).await.is_ok()
 }

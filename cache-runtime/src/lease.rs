@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use crate::fault::Fault;
 use crate::instant::Instant;
+use crate::node::Place;
 use crate::redis::Store;
 use crate::store::{Ended, Ending, Stamp, Token};
 use crate::timer;
@@ -58,8 +59,8 @@ impl Held {
     fn due(&self, after: Duration) -> Vec<(String, Token)> {
         let now = Instant::now();
         let mut held = self.lock();
-        held.retain(|_, tenure| tenure.until > now);
-        let due = held.iter_mut().filter(|(_, tenure)| now.duration_since(tenure.renewed) >= after);
+        let living = held.iter_mut().filter(|(_, tenure)| tenure.until > now);
+        let due = living.filter(|(_, tenure)| now.duration_since(tenure.renewed) >= after);
         let mut due: Vec<_> = due
             .map(|(token, tenure)| {
                 tenure.renewed = now;
@@ -88,12 +89,13 @@ impl Keeper {
         let tenure = Tenure { entry: entry.to_owned(), renewed: now, until };
         self.held.lock().insert(token, tenure);
         let (held, ended) = (Arc::clone(&self.held), self.ended.clone());
-        Lease { held, ended, entry: entry.to_owned(), token, snapshot: Vec::new(), is_over: false }
+        Lease { held, ended, token, snapshot: Vec::new(), is_over: false }
     }
 
     /// How many leases are held.
     pub(crate) fn len(&self) -> usize {
-        self.held.lock().len()
+        let now = Instant::now();
+        self.held.lock().values().filter(|tenure| tenure.until > now).count()
     }
 }
 
@@ -153,7 +155,6 @@ async fn give_back(store: &Store, given: &Given) -> Result<(), Fault> {
 pub(crate) struct Lease {
     held: Arc<Held>,
     ended: UnboundedSender<Given>,
-    entry: String,
     token: Token,
     /// The stamps of its groups from before the load.
     snapshot: Vec<Stamp>,
@@ -162,9 +163,8 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// It was taken, under these stamps.
-    pub(crate) fn taken(mut self, snapshot: Vec<Stamp>) -> Self {
+    pub(crate) fn set_snapshot(&mut self, snapshot: Vec<Stamp>) {
         self.snapshot = snapshot;
-        self
     }
 
     /// It was not taken: somebody else holds it.
@@ -178,14 +178,14 @@ impl Lease {
         &self.snapshot
     }
 
-    /// Ends it, and tells whether no invalidation came in between: it was still held, under the same stamps.
+    /// Ends it for good, and tells whether no invalidation came in between: it was still held, under the same stamps.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the outcome open, and gives the lease back if the value did not arrive.
-    pub(crate) async fn end(mut self, store: &Store, ending: Ending<'_>, stamps: &[String]) -> Result<bool, Fault> {
-        // Given back if this is dropped on the way: a value that was filled has another token, nothing takes it away.
-        let Ended { held, stamps } = store.end(&self.entry, self.token, ending, stamps).await?;
+    /// Dropping the future leaves the outcome open. The lease is given back when it is dropped, if the value did not arrive.
+    pub(crate) async fn end(&mut self, store: &Store, place: &Place, ending: Ending<'_>) -> Result<bool, Fault> {
+        // Given back if that fails: a value that was filled has another token, nothing takes it away.
+        let Ended { held, stamps } = store.end(&place.entry, self.token, ending, &place.stamps).await?;
         self.is_over = true;
         self.held.lock().remove(&self.token);
         let unchanged = stamps.iter().map(Option::as_ref).eq(self.snapshot.iter().map(Some));
@@ -199,10 +199,9 @@ impl Lease {
 
     fn give_back(&mut self, cool_down: bool) {
         self.is_over = true;
-        self.held.lock().remove(&self.token);
-        let given = Given { entry: std::mem::take(&mut self.entry), token: self.token, cool_down };
+        let Some(Tenure { entry, .. }) = self.held.lock().remove(&self.token) else { return };
         // Only an error when the cache is gone: the lease expires.
-        let _nobody = self.ended.send(given);
+        let _nobody = self.ended.send(Given { entry, token: self.token, cool_down });
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Names {
     pub(crate) routes: String,
     pub(crate) nodes: String,
     pub(crate) nothing: String,
+    /// The channels of wake-ups, by stripe: every load that ends names one.
+    wakes: Vec<String>,
 }
 
 /// The field of the routes that is no route but their version: in the same hash, so that both are lost together.
@@ -38,12 +40,13 @@ impl Names {
             routes: format!("{{{app}:bus}}:routes"),
             nodes: format!("{{{app}:bus}}:nodes"),
             nothing: format!("{{{app}:bus}}:nothing"),
+            wakes: (0..STRIPES).map(|stripe| format!("{app}:wake:{stripe}")).collect(),
         }
     }
 
     /// The channel of a stripe.
-    pub(crate) fn wake(&self, stripe: u16) -> String {
-        format!("{}:wake:{stripe}", self.app)
+    pub(crate) fn wake(&self, stripe: u16) -> &str {
+        &self.wakes[usize::from(stripe)]
     }
 }
 

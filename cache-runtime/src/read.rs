@@ -99,6 +99,7 @@ pub(crate) enum Tenure {
     /// Replace the stale value that stands there, if it still does then.
     Refresh(Refresh),
     /// Leave it alone.
+    #[expect(dead_code, reason = "a permit is held, not read")]
     Without(Option<OwnedSemaphorePermit>),
 }
 
@@ -181,12 +182,11 @@ impl Missed {
     }
 
     /// Tells a test that watches of the load that is about to begin.
-    async fn watched(&self, way: Way) -> Way {
-        if let Way::Lead(leading) | Way::Stale(_, _, Some(leading)) = &way {
+    async fn watched(&self, way: &Way) {
+        if let Way::Lead(leading) | Way::Stale(_, _, Some(leading)) = way {
             let (load, Address { text, groups, .. }) = (leading.lead.id().number(), &self.address);
             self.node.steps.at(Step::Loading { load, key: text, groups }).await;
         }
-        way
     }
 
     /// Who leads looks once more: a flight may have ended between this call's look and its turn.
@@ -214,7 +214,8 @@ impl Missed {
             (Way::Lead(leading), Some((kept, age))) => Way::Stale(kept, Some(age), Some(leading)),
             (way, _) => way,
         };
-        self.watched(way).await
+        self.watched(&way).await;
+        way
     }
 
     /// The value that may be served although its lifetime is over, and its age.
@@ -249,7 +250,7 @@ impl Missed {
         };
         match seen.map(|seen| claiming.judge(seen, now)) {
             Ok(Look::Hit(stored)) => self.lead_by_hit(lead, stored),
-            look => Box::pin(self.lead_on(second, lead, &place, (stale, coder, now), look)).await,
+            look => self.lead_on(second, lead, &place, stale, (coder, now), look).await,
         }
     }
 
@@ -260,27 +261,34 @@ impl Missed {
     }
 
     /// Nothing that may be served stands there: the right to load it, or a value that comes meanwhile.
-    async fn lead_on(
-        &self,
-        second: &Second,
+    ///
+    /// A block: the arguments of an asynchronous function take their place twice, and this one is allocated with every
+    /// miss.
+    fn lead_on<'a>(
+        &'a self,
+        second: &'a Second,
         lead: Lead<Key, Kept>,
-        place: &Place,
-        (stale, coder, began): (Option<(Kept, Duration)>, &'static Coder, Moment),
-        first: Result<Look, Fault>,
-    ) -> Way {
-        let claiming = Claiming { missed: self, lead: &lead, coder, second, place };
-        let (claim, allowance) = claiming.go_on(first, began).await;
-        let way = match claim {
-            Claim::Hit(stored) => self.lead_by_hit(lead, stored),
-            Claim::Stale(stored, refresh) => {
-                // Past its end there too: whoever comes next serves it from there while the refresh runs.
-                self.keep_hit(&lead, &stored);
-                serve_stale(lead, stored, refresh)
-            }
-            Claim::Lease(lease) => Way::Lead(Leading { lead, claim: Tenure::Leased(lease, allowance) }),
-            Claim::Without => self.lead_without(second, lead).await,
-        };
-        self.led(way, stale).await
+        place: &'a Place,
+        stale: Option<(Kept, Duration)>,
+        (coder, began): (&'static Coder, Moment),
+        mut first: Result<Look, Fault>,
+    ) -> Pin<Box<dyn Future<Output = Way> + Send + 'a>> {
+        Box::pin(async move {
+            let claim = Claiming { missed: self, lead: &lead, coder, second, place }.go_on(&mut first, began).await;
+            let way = match claim {
+                (Claim::Hit(stored), _) => self.lead_by_hit(lead, stored),
+                (Claim::Stale(stored, refresh), _) => {
+                    // Past its end there too: whoever comes next serves it from there while the refresh runs.
+                    self.keep_hit(&lead, &stored);
+                    serve_stale(lead, stored, refresh)
+                }
+                (Claim::Lease(lease), allowance) => {
+                    Way::Lead(Leading { lead, claim: Tenure::Leased(lease, allowance) })
+                }
+                (Claim::Without, _) => Box::pin(self.lead_without(second, lead)).await,
+            };
+            self.led(way, stale).await
+        })
     }
 
     /// A value of the second tier goes into the in-process one for the rest of its life, under the fence from before it

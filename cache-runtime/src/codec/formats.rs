@@ -45,7 +45,10 @@ impl Format for Bincode {
     const IS_POSITIONAL: bool = true;
 
     fn encode(value: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodeError> {
-        bincode::serde::encode_to_vec(value, bincode::config::standard()).map_err(CodeError::of)
+        // With room for most values: the codec's own vector grows five times for a small one.
+        let mut bytes = Vec::with_capacity(256);
+        bincode::serde::encode_into_std_write(value, &mut bytes, bincode::config::standard()).map_err(CodeError::of)?;
+        Ok(bytes)
     }
 }
 

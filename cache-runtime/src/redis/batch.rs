@@ -48,6 +48,9 @@ pub(crate) trait Carrier: Send + Sync + 'static {
 /// Most replies to one batch, while they are small.
 const MOST_REPLIES: usize = 256;
 
+/// Operations that a batch has room for without growing.
+const FEW: usize = 32;
+
 /// Fewest replies that a batch may have, however large they are.
 const FEWEST_REPLIES: usize = 8;
 
@@ -180,7 +183,7 @@ struct Place<C: Carrier> {
 impl<C: Carrier> Batch<C> {
     fn new() -> Self {
         let phase = Phase::Gathering { load: C::Load::default(), replies: 0 };
-        Self { state: Mutex::new(State { phase, wakers: Vec::new(), waiting: 0 }) }
+        Self { state: Mutex::new(State { phase, wakers: Vec::with_capacity(FEW), waiting: 0 }) }
     }
 
     fn join(self: &Arc<Self>, shared: &Shared<C>, item: C::Item<'_>, waker: &Waker) -> Option<Place<C>> {

@@ -120,7 +120,7 @@ impl Store {
         let wake = self.wakes.register(entry);
         if let Some(stripe) = self.wakes.subscribes(entry) {
             let (servers, wakes) = (Arc::clone(&self.servers), Arc::clone(&self.wakes));
-            let channel = self.names.wake(stripe);
+            let channel = self.names.wake(stripe).to_owned();
             self.runtime.spawn(async move {
                 if let Err(fault) = servers.subscribe(&channel).await {
                     tracing::debug!(%fault, channel, "wake-ups are not heard, those who wait poll");

@@ -24,14 +24,13 @@ impl Store {
     pub(crate) async fn lease(
         &self,
         entry: &str,
-        over: Over,
+        over: &Over,
         stamps: &[String],
         stamp_life: Duration,
         token: Token,
     ) -> Result<Leased, Fault> {
-        if let (Over::Nothing, []) = (&over, stamps) {
-            let command = self.take(entry, token);
-            let take = Take { entry, command: &command };
+        if let (Over::Nothing, []) = (over, stamps) {
+            let take = Take { entry, token, life: self.lease };
             let found = self.takes.ask(take, |replies| take_reply(&mut replies[0])).await;
             return Ok(match reply::typed_slot(found)? {
                 Slot::Empty => Leased::Taken(Vec::new()),
@@ -45,7 +44,7 @@ impl Store {
     async fn lease_with(
         &self,
         entry: &str,
-        over: Over,
+        over: &Over,
         stamps: &[String],
         stamp_life: Duration,
         token: Token,
@@ -54,11 +53,11 @@ impl Store {
         let mut commands = self.stamp_commands(stamps, &fresh, stamp_life);
         let (found, replies) = match over {
             Over::Nothing => {
-                commands.insert(0, (self.slot(entry), self.take(entry, token)));
+                commands.insert(0, (self.slot(entry), Take { entry, token, life: self.lease }.command()));
                 let mut replies = flush(&self.servers, commands).await;
                 (replies.remove(0), replies)
             }
-            Over::Head(head) => tokio::join!(self.steal(entry, &head, token), flush(&self.servers, commands)),
+            Over::Head(head) => tokio::join!(self.steal(entry, head, token), flush(&self.servers, commands)),
         };
         let held = reply::typed_slot(found)?;
         if held != Slot::Empty {
@@ -72,10 +71,6 @@ impl Store {
                 Err(fault)
             }
         }
-    }
-
-    fn take(&self, entry: &str, token: Token) -> Cmd {
-        set_new(entry, &head(b'L', token), self.lease)
     }
 
     async fn steal(&self, entry: &str, head_seen: &[u8], token: Token) -> Result<Value, Fault> {
@@ -174,7 +169,7 @@ impl Store {
         };
         let life = millis(life);
         if stamps.is_empty() {
-            let end = End { entry, token, channel: &channel, bytes, life };
+            let end = End { entry, token, channel, bytes, life };
             let held = self.ends.ask(end, |replies| reply::yes(&take_reply(&mut replies[0])?)).await?;
             return Ok(Ended { held, stamps: Vec::new() });
         }
@@ -237,7 +232,7 @@ fn ended(reply: Value) -> Result<bool, Fault> {
 }
 
 /// A slot's header up to the end of the token.
-fn head(kind: u8, token: Token) -> [u8; HEAD] {
+pub(super) fn head(kind: u8, token: Token) -> [u8; HEAD] {
     let mut head = [b'0'; HEAD];
     head[0] = kind;
     head[2..].copy_from_slice(&token.0);
@@ -245,7 +240,7 @@ fn head(kind: u8, token: Token) -> [u8; HEAD] {
 }
 
 /// Sets what is missing; answers what is there.
-fn set_new(name: &str, bytes: &[u8], life: Duration) -> Cmd {
+pub(super) fn set_new(name: &str, bytes: &[u8], life: Duration) -> Cmd {
     let mut command = Cmd::with_capacity(7, name.len() + 64);
     command.arg("SET").arg(name).arg(bytes).arg("NX").arg("GET").arg("PX").arg(millis(life));
     command

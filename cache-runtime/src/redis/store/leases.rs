@@ -1,11 +1,14 @@
 //! How leases that are taken, and those that end, go over the wire in batches.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::{Cmd, Value};
 
 use crate::fault::Fault;
 use crate::redis::batch::Carrier;
+use crate::redis::store::entries::{head, set_new};
 use crate::redis::store::flush::{Addressed, all, flush};
 use crate::redis::{HashSlot, Servers, reply, scripts};
 use crate::store::Token;
@@ -29,7 +32,14 @@ pub(crate) struct Takes {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Take<'a> {
     pub(crate) entry: &'a str,
-    pub(crate) command: &'a Cmd,
+    pub(crate) token: Token,
+    pub(crate) life: Duration,
+}
+
+impl Take<'_> {
+    pub(crate) fn command(self) -> Cmd {
+        set_new(self.entry, &head(b'L', self.token), self.life)
+    }
 }
 
 impl Takes {
@@ -48,7 +58,7 @@ impl Carrier for Takes {
     }
 
     fn add(&self, load: &mut Vec<Addressed>, take: Take<'_>) {
-        load.push((self.servers.hash_slot(take.entry), take.command.clone()));
+        load.push((self.servers.hash_slot(take.entry), take.command()));
     }
 
     fn is_full(load: &Vec<Addressed>) -> bool {
@@ -86,20 +96,57 @@ pub(crate) struct End<'a> {
     pub(crate) life: u64,
 }
 
-/// How a lease that is in a batch ends.
-#[derive(Debug)]
-pub(crate) struct OwnEnd {
-    slot: HashSlot,
-    entry: String,
-    token: Token,
-    channel: String,
-    bytes: Vec<u8>,
-    life: String,
+/// Leases that end together.
+#[derive(Debug, Default)]
+pub(crate) struct Ending {
+    ends: Vec<OwnEnd>,
+    /// The words of all of them, one behind the other.
+    words: Vec<u8>,
 }
 
-impl OwnEnd {
-    fn args(&self) -> [&[u8]; 4] {
-        [&self.token.0, self.channel.as_bytes(), &self.bytes, self.life.as_bytes()]
+/// How a lease that is in a batch ends.
+#[derive(Debug)]
+struct OwnEnd {
+    slot: HashSlot,
+    token: Token,
+    /// Where its entry, its channel, its value and its lifetime stand.
+    words: [Range<usize>; 4],
+}
+
+impl Ending {
+    /// Room for a few ends without growing.
+    const FEW: usize = 8;
+    const FEW_BYTES: usize = 2 << 10;
+
+    fn push(&mut self, slot: HashSlot, end: End<'_>) {
+        let words = [end.entry.as_bytes(), end.channel.as_bytes(), end.bytes, end.life.to_string().as_bytes()]
+            .map(|word| self.push_word(word));
+        if self.ends.capacity() == 0 {
+            self.ends.reserve(Self::FEW);
+        }
+        self.ends.push(OwnEnd { slot, token: end.token, words });
+    }
+
+    fn push_word(&mut self, word: &[u8]) -> Range<usize> {
+        if self.words.capacity() == 0 {
+            self.words.reserve(Self::FEW_BYTES);
+        }
+        let begin = self.words.len();
+        self.words.extend_from_slice(word);
+        begin..self.words.len()
+    }
+
+    fn word(&self, range: &Range<usize>) -> &[u8] {
+        &self.words[range.clone()]
+    }
+
+    fn entry(&self, end: usize) -> &str {
+        str::from_utf8(self.word(&self.ends[end].words[0])).expect("names are text")
+    }
+
+    fn args(&self, end: usize) -> [&[u8]; 4] {
+        let OwnEnd { token, words: [_, channel, value, life], .. } = &self.ends[end];
+        [&token.0, self.word(channel), self.word(value), self.word(life)]
     }
 }
 
@@ -108,11 +155,11 @@ impl Ends {
         Self { servers }
     }
 
-    /// All of one slot. What the script refuses, it refuses to all.
-    async fn end(&self, ends: &[&OwnEnd]) -> Vec<Result<Value, Fault>> {
-        let keys: Vec<&str> = ends.iter().map(|end| end.entry.as_str()).collect();
-        let args: Vec<&[u8]> = ends.iter().flat_map(|end| end.args()).collect();
-        let outcome = self.servers.script(ends[0].slot, &scripts::FINISH, &keys, &args).await;
+    /// Some of them, all of one slot. What the script refuses, it refuses to all.
+    async fn end(&self, load: &Ending, ends: &[usize]) -> Vec<Result<Value, Fault>> {
+        let keys: Vec<&str> = ends.iter().map(|&end| load.entry(end)).collect();
+        let args: Vec<&[u8]> = ends.iter().flat_map(|&end| load.args(end)).collect();
+        let outcome = self.servers.script(load.ends[ends[0]].slot, &scripts::FINISH, &keys, &args).await;
         match outcome.and_then(|reply| reply::array(reply, "leases that end")) {
             Ok(held) if held.len() == ends.len() => held.into_iter().map(Ok).collect(),
             Ok(held) => {
@@ -126,40 +173,31 @@ impl Ends {
 
 impl Carrier for Ends {
     type Item<'a> = End<'a>;
-    type Load = Vec<OwnEnd>;
+    type Load = Ending;
     type Reply = Result<Value, Fault>;
 
     fn count(_: End<'_>) -> usize {
         1
     }
 
-    fn add(&self, load: &mut Vec<OwnEnd>, end: End<'_>) {
-        let End { entry, token, channel, bytes, life } = end;
-        load.push(OwnEnd {
-            slot: self.servers.hash_slot(entry),
-            entry: entry.to_owned(),
-            token,
-            channel: channel.to_owned(),
-            bytes: bytes.to_owned(),
-            life: life.to_string(),
-        });
+    fn add(&self, load: &mut Ending, end: End<'_>) {
+        load.push(self.servers.hash_slot(end.entry), end);
     }
 
-    fn is_full(load: &Vec<OwnEnd>) -> bool {
-        load.len() >= MOST_ENDED || load.iter().map(|end| end.bytes.len()).sum::<usize>() > MOST_BYTES
+    fn is_full(load: &Ending) -> bool {
+        load.ends.len() >= MOST_ENDED || load.words.len() > MOST_BYTES
     }
 
-    async fn carry(&self, load: Vec<OwnEnd>) -> Result<Vec<Self::Reply>, Fault> {
-        if load.iter().all(|end| end.slot == load[0].slot) {
-            return Ok(self.end(&load.iter().collect::<Vec<_>>()).await);
+    async fn carry(&self, load: Ending) -> Result<Vec<Self::Reply>, Fault> {
+        let slot = |end: usize| load.ends[end].slot;
+        let mut order: Vec<usize> = (0..load.ends.len()).collect();
+        order.sort_by_key(|&end| slot(end));
+        let runs: Vec<&[usize]> = order.chunk_by(|&one, &next| slot(one) == slot(next)).collect();
+        if let [run] = runs.as_slice() {
+            return Ok(self.end(&load, run).await);
         }
-        let mut order: Vec<usize> = (0..load.len()).collect();
-        order.sort_by_key(|&end| load[end].slot);
-        let runs: Vec<&[usize]> = order.chunk_by(|&one, &next| load[one].slot == load[next].slot).collect();
-        let ends =
-            runs.iter().map(|run| async { self.end(&run.iter().map(|&end| &load[end]).collect::<Vec<_>>()).await });
-        let ended = all(ends.collect()).await;
-        let mut replies: Vec<Self::Reply> = load.iter().map(|_| Ok(Value::Nil)).collect();
+        let ended = all(runs.iter().map(|run| self.end(&load, run)).collect()).await;
+        let mut replies: Vec<Self::Reply> = order.iter().map(|_| Ok(Value::Nil)).collect();
         for (run, ended) in runs.iter().zip(ended) {
             run.iter().zip(ended).for_each(|(&end, reply)| replies[end] = reply);
         }

@@ -121,7 +121,7 @@ impl World {
 
     async fn take(&self, entry: &str, stamps: &[String]) -> (Token, Vec<Stamp>) {
         let token = Token::fresh();
-        match self.store.lease(entry, Over::Nothing, stamps, LIFE, token).await {
+        match self.store.lease(entry, &Over::Nothing, stamps, LIFE, token).await {
             Ok(Leased::Taken(snapshot)) => (token, snapshot),
             other => panic!("{other:?}"),
         }

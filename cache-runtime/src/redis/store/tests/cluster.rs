@@ -126,7 +126,7 @@ async fn all_operations_work_where_keys_are_apart() {
 
 async fn take(store: &Store, entry: &str, stamps: &[String]) -> (Token, Vec<Stamp>) {
     let token = Token::fresh();
-    match store.lease(entry, Over::Nothing, stamps, LIFE, token).await {
+    match store.lease(entry, &Over::Nothing, stamps, LIFE, token).await {
         Ok(Leased::Taken(snapshot)) => (token, snapshot),
         other => panic!("{other:?}"),
     }
@@ -141,7 +141,7 @@ async fn a_lease_and_its_stamps(store: &Store) {
     let bytes = value(token, b"x");
     let ended = store.end("shop:v1:x", token, Ending::Fill(&bytes, LIFE), &stamps).await;
     assert_eq!(ended, Ok(Ended { held: true, stamps: expected.clone() }));
-    let stolen = store.lease("shop:v1:x", Over::Head(bytes[..18].to_vec()), &stamps, LIFE, token).await;
+    let stolen = store.lease("shop:v1:x", &Over::Head(bytes[..18].to_vec()), &stamps, LIFE, token).await;
     assert_eq!(stolen, Ok(Leased::Taken(expected.into_iter().flatten().collect())));
     assert!(store.end("shop:v1:x", token, Ending::Release, &[]).await.expect("an answer").held);
 }
@@ -197,7 +197,7 @@ async fn wake_ups(store: &Store) {
         let (token, _) = take(store, &entry, &[]).await;
         let wake = store.waker(&entry);
         // Behind the subscription, on its connection.
-        while store.servers().subscribe(&store.names.wake(crate::names::stripe(&entry))).await.is_err() {}
+        while store.servers().subscribe(store.names.wake(crate::names::stripe(&entry))).await.is_err() {}
         assert_eq!(store.watch(&entry, token).await, Ok(Slot::Lease(token)));
         assert!(store.end(&entry, token, Ending::Release, &[]).await.expect("an answer").held);
         tokio::time::timeout(Duration::from_secs(10), wake).await.expect("a wake-up");

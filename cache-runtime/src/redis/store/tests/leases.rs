@@ -7,7 +7,7 @@ use crate::store::Ended;
 const ENTRY: &str = "shop:v1:user:42:7";
 
 async fn lease(world: &World, over: Over) -> Leased {
-    world.store.lease(ENTRY, over, &[], LIFE, Token([9; 16])).await.expect("an answer")
+    world.store.lease(ENTRY, &over, &[], LIFE, Token([9; 16])).await.expect("an answer")
 }
 
 #[tokio::test]
@@ -272,8 +272,8 @@ async fn racing_leasers_agree_on_the_stamps() {
     let world = World::new().await;
     let (other, stamps) = (world.other("b2").await, names(["a", "b"]));
     let (first, second) = tokio::join!(
-        world.store.lease("shop:v1:x", Over::Nothing, &stamps, LIFE, Token::fresh()),
-        other.lease("shop:v1:y", Over::Nothing, &stamps, LIFE, Token::fresh()),
+        world.store.lease("shop:v1:x", &Over::Nothing, &stamps, LIFE, Token::fresh()),
+        other.lease("shop:v1:y", &Over::Nothing, &stamps, LIFE, Token::fresh()),
     );
     let (Ok(Leased::Taken(first)), Ok(Leased::Taken(second))) = (first, second) else { panic!("both are free") };
     assert_eq!(first, second);
@@ -287,7 +287,7 @@ async fn racing_leasers_agree_on_the_stamps() {
 async fn a_stamp_lives_as_long_as_the_longest_of_its_members() {
     let world = World::new().await;
     let stamps = names(["a"]);
-    let take = |entry, life| world.store.lease(entry, Over::Nothing, &stamps, life, Token([1; 16]));
+    let take = |entry, life| world.store.lease(entry, &Over::Nothing, &stamps, life, Token([1; 16]));
     let mut snapshots = Vec::new();
     for (entry, life, at_least) in [("x", 10, 9), ("y", 100, 99), ("z", 10, 99)] {
         snapshots.push(take(entry, Duration::from_secs(life)).await.expect("an answer"));
@@ -343,7 +343,7 @@ async fn out_of_memory_refuses_leases_and_fills_but_no_release() {
     let (failing, _) = world.take("shop:v1:failing", &stamps).await;
     let (releasing, _) = world.take("shop:v1:releasing", &[]).await;
     world.use_up_memory().await;
-    check_refused(world.store.lease(ENTRY, Over::Nothing, &[], LIFE, Token::fresh()).await, Refusal::OutOfMemory);
+    check_refused(world.store.lease(ENTRY, &Over::Nothing, &[], LIFE, Token::fresh()).await, Refusal::OutOfMemory);
     assert_eq!(world.store.watch("shop:v1:filling", filling).await, Ok(Slot::Lease(filling)));
     let bytes = value(filling, b"x");
     let fill = world.store.end("shop:v1:filling", filling, Ending::Fill(&bytes, LIFE), &stamps).await;

@@ -22,7 +22,7 @@ async fn take_all(store: &Store) -> Vec<Held> {
     let entries = (0..MANY).map(|number| format!("shop:v1:user:{number}"));
     let take = |entry: String| async move {
         let token = Token::fresh();
-        let leased = store.lease(&entry, Over::Nothing, &[], LIFE, token).await;
+        let leased = store.lease(&entry, &Over::Nothing, &[], LIFE, token).await;
         assert_eq!(leased, Ok(Leased::Taken(Vec::new())), "{entry}");
         Held { entry, token }
     };
