@@ -1,11 +1,11 @@
 //! A connection that was entered and tried out, whichever client carries it.
 
-use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisResult, Value};
 
 use crate::redis::mget::Mget;
 use crate::redis::pipe::{Pipe, frames};
+use crate::redis::reply::Found;
 
 /// A handle; what the server refuses is a [`Value::ServerError`] or an error with a code.
 #[derive(Clone)]
@@ -18,7 +18,7 @@ pub(crate) enum Connection {
 
 /// The reply to a read.
 pub(crate) enum Strings {
-    Found(Vec<Option<Bytes>>),
+    Found(Vec<Found>),
     /// Whatever else: mostly what the server refuses.
     Other(Value),
 }
@@ -36,7 +36,7 @@ impl Connection {
         match self {
             Self::Pipe(pipe) => {
                 let reply = pipe.ask(mget.packed(), 1).await?;
-                frames::strings(&reply)
+                frames::strings(&reply, Ok)
                     .map_or_else(|| frames::value(&reply).map(Strings::Other), |found| Ok(Strings::Found(found)))
             }
             Self::Client(client) => Box::pin(client.send_packed_command(&mget.to_command())).await.map(Strings::Other),

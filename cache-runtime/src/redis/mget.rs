@@ -3,12 +3,19 @@
 use std::iter;
 
 use redis::{Cmd, RedisWrite};
+use smallvec::{SmallVec, smallvec};
 
 /// What stands in front of the names at most: how many words there are, and the first of them.
 const HEAD: usize = 32;
 
-/// Room for a few names without growing.
-const ROOM: usize = 256;
+/// What has room without being allocated: one name of usual length.
+const INLINE: usize = 128;
+
+/// Room for more of them without growing.
+const ROOM: usize = 2 << 10;
+
+/// What stands around a name at most.
+const LENGTH: usize = 16;
 
 /// The end of whatever has an end.
 const END: &[u8] = b"\r\n";
@@ -17,18 +24,19 @@ const END: &[u8] = b"\r\n";
 #[derive(Debug)]
 pub(crate) struct Mget {
     /// Room for the head, and the names behind it.
-    bytes: Vec<u8>,
+    bytes: SmallVec<[u8; INLINE]>,
     count: usize,
 }
 
 impl Mget {
     pub(crate) fn new() -> Self {
-        let mut bytes = Vec::with_capacity(ROOM);
-        bytes.resize(HEAD, 0);
-        Self { bytes, count: 0 }
+        Self { bytes: smallvec![0; HEAD], count: 0 }
     }
 
     pub(crate) fn add(&mut self, name: &str) {
+        if !self.bytes.spilled() && self.bytes.len() + name.len() + LENGTH > INLINE {
+            self.bytes.reserve(ROOM.max(name.len() + LENGTH));
+        }
         self.bytes.push(b'$');
         push_number(&mut self.bytes, name.len());
         self.bytes.extend_from_slice(END);
@@ -77,7 +85,7 @@ impl Mget {
     }
 }
 
-fn push_number(bytes: &mut Vec<u8>, number: usize) {
+fn push_number(bytes: &mut SmallVec<[u8; INLINE]>, number: usize) {
     if number >= 10 {
         push_number(bytes, number / 10);
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use redis::{Cmd, Pipeline, RedisError, ServerError, Value};
 
 use crate::fault::{Fault, Refusal};
@@ -14,7 +13,7 @@ use crate::redis::deadlines::{Deadlines, Late};
 use crate::redis::link::{Events, Link, Way};
 use crate::redis::mget::Mget;
 use crate::redis::refusal::{self, Answer, Redirect, Unfit};
-use crate::redis::reply;
+use crate::redis::reply::{self, Found};
 use crate::redis::session::{Access, NoSession, Purpose, in_time};
 use crate::redis::target::Address;
 
@@ -79,13 +78,13 @@ impl Pool {
     }
 
     /// What has these names.
-    pub(crate) async fn strings(&self, mget: &mut Mget) -> Result<Vec<Option<Bytes>>, Miss> {
+    pub(crate) async fn strings(&self, mget: &mut Mget) -> Result<Vec<Found>, Miss> {
         let (link, mut way) = self.way().ok_or(Fault::Away)?;
         let reply = self.deadlines.within(way.connection.strings(mget)).await;
         match self.judge(link, way.number, reply)? {
             Strings::Found(strings) => Ok(strings),
             Strings::Other(other) => match self.read(link, way.number, other)? {
-                Value::Array(values) => Ok(values.into_iter().map(reply::string).collect::<Result<_, _>>()?),
+                Value::Array(values) => Ok(values.into_iter().map(reply::string).collect()),
                 other => Err(reply::nonsense("MGET", &other).into()),
             },
         }

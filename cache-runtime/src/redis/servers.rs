@@ -141,7 +141,7 @@ impl Servers {
     pub(crate) async fn strings(&self, slot: HashSlot, mut mget: Mget) -> Result<Vec<Found>, Fault> {
         let pool = self.topology.pool(slot).ok_or(Fault::Away)?;
         let found = match pool.strings(&mut mget).await {
-            Ok(strings) => strings.into_iter().map(Ok).collect(),
+            Ok(found) => found,
             Err(miss) => {
                 let reply = Box::pin(self.follow(miss, &mget.to_command())).await?;
                 reply::array(reply, "MGET")?.into_iter().map(reply::string).collect::<Vec<_>>()

@@ -145,8 +145,9 @@ pub(crate) fn values(mut frames: &[u8], count: usize) -> Result<Vec<Value>, Redi
     Ok(values)
 }
 
-/// The strings of a whole reply that is a list of strings and nothing else. They share the reply's bytes.
-pub(crate) fn strings(frame: &Bytes) -> Option<Vec<Option<Bytes>>> {
+/// The strings of a whole reply that is a list of strings and nothing else, each as what `make` makes of it. They share the
+/// reply's bytes.
+pub(crate) fn strings<T>(frame: &Bytes, make: impl Fn(Option<Bytes>) -> T) -> Option<Vec<T>> {
     let (mut at, many) = match frame.first()? {
         b'*' => count(frame, 1).ok()??,
         _ => return None,
@@ -170,7 +171,7 @@ pub(crate) fn strings(frame: &Bytes) -> Option<Vec<Option<Bytes>>> {
             }
             _ => return None,
         };
-        strings.push(string);
+        strings.push(make(string));
     }
     Some(strings)
 }
