@@ -102,6 +102,7 @@ mod receive;
 mod recorder;
 mod redis;
 mod registry;
+mod right;
 mod routes;
 mod rules;
 mod schema;

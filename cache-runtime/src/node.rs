@@ -1,7 +1,7 @@
 //! One cache: its parts, and what they do together that needs no waiting.
 
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Moment, Time};
@@ -16,6 +16,7 @@ use crate::l1::{Entry, Freshness, L1, Life, Slots, shortened, weight};
 use crate::metric::Metric;
 use crate::names;
 use crate::near::NodeId;
+use crate::right::Right;
 use crate::rules::{Rule, Rules};
 use crate::second::Second;
 use crate::shape::Kept;
@@ -36,8 +37,8 @@ pub(crate) struct Node {
     pub(crate) hash_key: HashKey,
     pub(crate) l1: L1,
     pub(crate) epochs: Epochs,
-    /// The end of the right to serve from the in-process tier, in milliseconds of the clock; for ever without a bus.
-    right: AtomicU64,
+    /// For ever without a bus.
+    right: Right,
     pub(crate) flights: Flights<Key, Kept>,
     pub(crate) waits: Waits,
     pub(crate) functions: Functions,
@@ -116,7 +117,7 @@ impl Node {
             rules: settings.rules,
             load_timeout: settings.load_timeout,
             // With a bus, nothing is served before its first reading.
-            right: AtomicU64::new(if settings.second.is_some() { 0 } else { u64::MAX }),
+            right: if settings.second.is_some() { Right::none() } else { Right::for_ever() },
             second: settings.second,
             steps: Steps::default(),
             text_hasher: RandomState::default(),
@@ -197,21 +198,20 @@ impl Node {
         self.l1.get(key).filter(|entry| self.may_serve(entry, right, entry.fence(&self.epochs, grouped)))
     }
 
-    /// Until when this process may serve from its in-process tier. Read it *before* a fence: the bus is applied to the
-    /// fences first and extends the right second, so who reads in the other order might pair an old fence with a new right.
+    /// Until when this process may serve from its in-process tier. Read it *before* a fence.
     #[inline(always)]
     fn right(&self) -> u64 {
-        if self.rules.holds(Rule::Right) { self.right.load(Ordering::SeqCst) } else { u64::MAX }
+        if self.rules.holds(Rule::Right) { self.right.end() } else { u64::MAX }
     }
 
     /// Whether it may serve from there now.
     pub(crate) fn may_serve_now(&self) -> bool {
-        self.time.is_before_millis(self.right.load(Ordering::SeqCst))
+        self.time.is_before_millis(self.right.end())
     }
 
     /// The process has read the bus to its end, as of `sent`: it may serve until then and so much longer.
     pub(crate) fn extend_right(&self, until: Moment) {
-        self.right.fetch_max(until.millis(), Ordering::SeqCst);
+        self.right.extend(until.millis());
     }
 
     /// The process may have missed something: everything kept so far, and every load under way, is fenced off.

@@ -1,6 +1,6 @@
 //! The locks and atomics of the parts whose schedules are explored by tests, which replace this module by another.
 
-pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 pub(crate) use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Locks, and goes on after a panic of another holder: every locked section here leaves the state whole.

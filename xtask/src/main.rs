@@ -12,6 +12,7 @@ mod model;
 mod mutants;
 mod prerequisites;
 mod run;
+mod schedules;
 mod simulate;
 mod stress;
 mod test;
@@ -57,6 +58,13 @@ const COMMANDS: &[Command] = &[
                --large goes on with the large ones until 500 million states were seen, --states until N\n\
                --mutant prints the shortest way to the promise that it breaks",
         run: model::run,
+    },
+    Command {
+        name: "schedules",
+        arguments: "[--schedules N] [--only TEST]",
+        does: "orders in which threads may come, a million for each test unless said otherwise: flights, fences, the\n\
+               breaker, and who reads the bus",
+        run: schedules::run,
     },
     Command {
         name: "stress",

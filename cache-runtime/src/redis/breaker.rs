@@ -3,7 +3,7 @@
 //! The breaker only counts. That it is open is the same as that there is no connection: callers find none and fail at
 //! once, and whoever reconnects tries the server out.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering};
 
 /// Counts timeouts without an answer in between.
 #[derive(Debug)]
@@ -43,23 +43,5 @@ impl Breaker {
         }
         self.answered();
         Verdict::Opens
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_timeouts_in_a_row_open_it() {
-        let breaker = Breaker::new(3);
-        for _ in 0..10 {
-            assert_eq!([breaker.timed_out(), breaker.timed_out()], [Verdict::Closed; 2]);
-            breaker.answered();
-        }
-        assert_eq!([breaker.timed_out(), breaker.timed_out()], [Verdict::Closed; 2]);
-        assert_eq!(breaker.timed_out(), Verdict::Opens);
-        assert_eq!(breaker.timed_out(), Verdict::Closed);
-        assert_eq!(Breaker::new(1).timed_out(), Verdict::Opens);
     }
 }
