@@ -4,11 +4,13 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
+
 use crate::bus::{self, Notice};
 use crate::codec::{Codec, coders};
 use crate::envelope::{self, Envelope};
 use crate::names;
-use crate::redis::Target;
+use crate::redis::{Frames, Target, frames};
 use crate::routes::{Happened, Plan, Table, sample};
 use crate::store::{Message, Position};
 use crate::token::Token;
@@ -80,6 +82,36 @@ pub fn routes(bytes: &[u8]) {
     }
     let own = table.plan(&Happened { name: "UserUpdated", json: br#"{"tenant":42,"id":7}"#, value: None });
     assert!(own.named.iter().any(|named| named.names.iter().any(|name| name == KEY)), "nobody takes a route away");
+}
+
+/// What a server answers: found to end at the same places whether it comes at once or byte by byte.
+pub fn replies(bytes: &[u8]) {
+    let whole = ends(bytes, bytes.len().max(1));
+    assert_eq!(ends(bytes, 1), whole);
+    let mut begin = 0;
+    for end in whole {
+        let frame = Bytes::copy_from_slice(&bytes[begin..end]);
+        let strings = frames::strings(&frame, |string| string.map_or(0, |string| string.len()));
+        assert!(strings.is_none_or(|lengths| lengths.iter().sum::<usize>() <= frame.len()));
+        let _ = frames::value(&frame);
+        begin = end;
+    }
+}
+
+/// Where replies end that come in pieces of this length.
+fn ends(bytes: &[u8], piece: usize) -> Vec<usize> {
+    let (mut frames, mut begin, mut ends) = (Frames::new(), 0, Vec::new());
+    for arrived in (piece..bytes.len()).step_by(piece).chain([bytes.len()]) {
+        loop {
+            match frames.next(&bytes[begin..arrived]) {
+                Ok(Some(length)) => begin += length,
+                Ok(None) => break,
+                Err(_) => return ends,
+            }
+            ends.push(begin);
+        }
+    }
+    ends
 }
 
 /// A URL: what is refused does not show the password, and neither does what is printed.
@@ -188,6 +220,11 @@ mod tests {
     fn whatever_stands_on_the_bus_is_read() {
         check("messages", messages);
         check("routes", routes);
+    }
+
+    #[test]
+    fn whatever_a_server_answers_is_read() {
+        check("replies", replies);
     }
 
     #[test]

@@ -38,6 +38,8 @@ mod topology;
 mod wake;
 
 pub(crate) use self::hash_slot::HashSlot;
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::pipe::frames::{self, Frames};
 #[cfg(feature = "simulation")]
 pub(crate) use self::scripts::all as scripts;
 pub(crate) use self::servers::{Identity, ServerSettings, Servers};
