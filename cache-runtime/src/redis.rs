@@ -21,6 +21,7 @@ mod hash_slot;
 mod link;
 mod mget;
 mod outage;
+mod packed;
 mod pipe;
 mod pool;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, RedisResult, Value};
 
 use crate::redis::mget::Mget;
+use crate::redis::packed::Packed;
 use crate::redis::pipe::{Pipe, frames};
 use crate::redis::reply::Found;
 
@@ -40,6 +41,17 @@ impl Connection {
                     .map_or_else(|| frames::value(&reply).map(Strings::Other), |found| Ok(Strings::Found(found)))
             }
             Self::Client(client) => Box::pin(client.send_packed_command(&mget.to_command())).await.map(Strings::Other),
+        }
+    }
+
+    /// All in one flush.
+    pub(crate) async fn packed(&mut self, packed: &Packed) -> RedisResult<Vec<Value>> {
+        match self {
+            Self::Pipe(pipe) => frames::values(&pipe.ask(packed.bytes(), packed.count()).await?, packed.count()),
+            Self::Client(client) => {
+                let pipeline = packed.to_pipeline();
+                Box::pin(async move { client.send_packed_commands(&pipeline, 0, pipeline.len()).await }).await
+            }
         }
     }
 

@@ -5,6 +5,8 @@ use std::iter;
 use redis::{Cmd, RedisWrite};
 use smallvec::{SmallVec, smallvec};
 
+use crate::redis::packed::push_number;
+
 /// What stands in front of the names at most: how many words there are, and the first of them.
 const HEAD: usize = 32;
 
@@ -38,7 +40,7 @@ impl Mget {
             self.bytes.reserve(ROOM.max(name.len() + LENGTH));
         }
         self.bytes.push(b'$');
-        push_number(&mut self.bytes, name.len());
+        push_number(&mut self.bytes, name.len() as u64);
         self.bytes.extend_from_slice(END);
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.extend_from_slice(END);
@@ -83,13 +85,6 @@ impl Mget {
         self.names().for_each(|name| command.write_arg(name.as_bytes()));
         command
     }
-}
-
-fn push_number(bytes: &mut SmallVec<[u8; INLINE]>, number: usize) {
-    if number >= 10 {
-        push_number(bytes, number / 10);
-    }
-    bytes.push(digit(number));
 }
 
 /// The last one.

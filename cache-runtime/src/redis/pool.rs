@@ -12,6 +12,7 @@ use crate::redis::connection::Strings;
 use crate::redis::deadlines::{Deadlines, Late};
 use crate::redis::link::{Events, Link, Way};
 use crate::redis::mget::Mget;
+use crate::redis::packed::Packed;
 use crate::redis::refusal::{self, Answer, Redirect, Unfit};
 use crate::redis::reply::{self, Found};
 use crate::redis::session::{Access, NoSession, Purpose, in_time};
@@ -97,6 +98,14 @@ impl Pool {
         }
         let (link, mut way) = self.way().ok_or(Fault::Away)?;
         let replies = self.deadlines.within(way.connection.commands(pipeline)).await;
+        let values = self.judge(link, way.number, replies)?;
+        Ok(values.into_iter().map(|value| self.read(link, way.number, value)).collect())
+    }
+
+    /// The same, of commands that are packed already.
+    pub(crate) async fn packed(&self, packed: &Packed) -> Result<Vec<Result<Value, Miss>>, Fault> {
+        let (link, mut way) = self.way().ok_or(Fault::Away)?;
+        let replies = self.deadlines.within(way.connection.packed(packed)).await;
         let values = self.judge(link, way.number, replies)?;
         Ok(values.into_iter().map(|value| self.read(link, way.number, value)).collect())
     }

@@ -22,7 +22,8 @@ use crate::redis::hash_slot::HashSlot;
 use crate::redis::link::Events;
 use crate::redis::mget::Mget;
 use crate::redis::outage::Outages;
-use crate::redis::pool::Pool;
+use crate::redis::packed::Packed;
+use crate::redis::pool::{Miss, Pool};
 use crate::redis::reply::{self, Found};
 use crate::redis::scout::{ClusterScout, Scout, SentinelScout};
 use crate::redis::scripts::Script;
@@ -164,6 +165,17 @@ impl Servers {
         Ok(Box::pin(self.follow_all(replies, pipeline)).await)
     }
 
+    /// The same, of commands that are packed already.
+    pub(crate) async fn packed(&self, slot: HashSlot, packed: &Packed) -> Result<Vec<Result<Value, Fault>>, Fault> {
+        let pool = self.topology.pool(slot).ok_or(Fault::Away)?;
+        let replies = pool.packed(packed).await?;
+        if replies.iter().any(|reply| matches!(reply, Err(Miss::Elsewhere(_)))) {
+            let pipeline = packed.to_pipeline();
+            return Ok(Box::pin(self.follow_all(replies, &pipeline)).await);
+        }
+        Ok(replies.into_iter().map(|reply| reply.map_err(Fault::from)).collect())
+    }
+
     /// By its digest; a server that does not know it is given all of it.
     pub(crate) async fn script(
         &self,
@@ -172,10 +184,27 @@ impl Servers {
         keys: &[&str],
         args: &[&[u8]],
     ) -> Result<Value, Fault> {
-        match self.command(slot, &call("EVALSHA", script.digest(), keys, args)).await {
-            Err(fault) if is_unknown_script(&fault) => self.command(slot, &call("EVAL", script.code, keys, args)).await,
+        match self.packed_script(slot, ["EVALSHA", script.digest()], keys, args).await {
+            Err(fault) if is_unknown_script(&fault) => {
+                self.packed_script(slot, ["EVAL", script.code], keys, args).await
+            }
             reply => reply,
         }
+    }
+
+    async fn packed_script(
+        &self,
+        slot: HashSlot,
+        [name, script]: [&str; 2],
+        keys: &[&str],
+        args: &[&[u8]],
+    ) -> Result<Value, Fault> {
+        let mut call = Packed::default();
+        let count = keys.len().to_string();
+        let head = [name, script, &count].into_iter().chain(keys.iter().copied()).map(str::as_bytes);
+        call.add(head.chain(args.iter().copied()).collect::<Vec<_>>());
+        let reply = self.packed(slot, &call).await?.pop();
+        reply.unwrap_or_else(|| Err(Fault::Nonsense("no reply to a script".to_owned())))
     }
 
     /// Over the connection of the bus.

@@ -122,14 +122,43 @@ fn nothing(line: &[u8]) -> Result<Option<usize>, Malformed> {
 
 /// A whole reply.
 pub(crate) fn value(frame: &[u8]) -> Result<Value, RedisError> {
-    match frame {
-        b"_\r\n" | b"$-1\r\n" => Ok(Value::Nil),
-        b"+OK\r\n" => Ok(Value::Okay),
-        [b'$', ..] => match count(frame, 1) {
-            Ok(Some((begin, Some(_)))) => Ok(Value::BulkString(frame[begin..frame.len() - 2].to_vec())),
-            _ => redis::parse_redis_value(frame),
-        },
+    match plain(frame) {
+        Some((value, end)) if end == frame.len() => Ok(value),
         _ => redis::parse_redis_value(frame),
+    }
+}
+
+/// What comes with every load: nothing, a string, a number, or a list of those; and where it ends.
+fn plain(frame: &[u8]) -> Option<(Value, usize)> {
+    if frame.first()? != &b'*' {
+        return scalar(frame, 0);
+    }
+    let (mut at, many) = count(frame, 1).ok()??;
+    let many = usize::try_from(many?).ok()?;
+    // Each takes three bytes at least.
+    let mut values = Vec::with_capacity(many.min(frame.len() / 3));
+    while values.len() < many {
+        let (value, end) = scalar(frame, at)?;
+        values.push(value);
+        at = end;
+    }
+    Some((Value::Array(values), at))
+}
+
+fn scalar(frame: &[u8], at: usize) -> Option<(Value, usize)> {
+    match frame.get(at)? {
+        b'_' => Some((Value::Nil, at + 3)),
+        b':' => {
+            let (end, number) = count(frame, at + 1).ok()??;
+            Some((Value::Int(number?.try_into().ok()?), end))
+        }
+        b'$' => {
+            let (begin, length) = count(frame, at + 1).ok()??;
+            let Some(length) = length else { return Some((Value::Nil, begin)) };
+            let end = begin + usize::try_from(length).ok()?;
+            Some((Value::BulkString(frame.get(begin..end)?.to_vec()), end + 2))
+        }
+        _ => None,
     }
 }
 

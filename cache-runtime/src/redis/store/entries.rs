@@ -53,7 +53,7 @@ impl Store {
         let mut commands = self.stamp_commands(stamps, &fresh, stamp_life);
         let (found, replies) = match over {
             Over::Nothing => {
-                commands.insert(0, (self.slot(entry), Take { entry, token, life: self.lease }.command()));
+                commands.insert(0, (self.slot(entry), set_new(entry, &head(b'L', token), self.lease)));
                 let mut replies = flush(&self.servers, commands).await;
                 (replies.remove(0), replies)
             }
@@ -240,7 +240,7 @@ pub(super) fn head(kind: u8, token: Token) -> [u8; HEAD] {
 }
 
 /// Sets what is missing; answers what is there.
-pub(super) fn set_new(name: &str, bytes: &[u8], life: Duration) -> Cmd {
+fn set_new(name: &str, bytes: &[u8], life: Duration) -> Cmd {
     let mut command = Cmd::with_capacity(7, name.len() + 64);
     command.arg("SET").arg(name).arg(bytes).arg("NX").arg("GET").arg("PX").arg(millis(life));
     command

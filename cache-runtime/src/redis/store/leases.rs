@@ -4,12 +4,15 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, Value};
+use redis::Value;
+use smallvec::SmallVec;
 
 use crate::fault::Fault;
 use crate::redis::batch::Carrier;
-use crate::redis::store::entries::{head, set_new};
-use crate::redis::store::flush::{Addressed, all, flush};
+use crate::redis::packed::{Packed, push_number};
+use crate::redis::store::entries::head;
+use crate::redis::store::flush::all;
+use crate::redis::store::millis;
 use crate::redis::{HashSlot, Servers, reply, scripts};
 use crate::store::Token;
 
@@ -37,8 +40,29 @@ pub(crate) struct Take<'a> {
 }
 
 impl Take<'_> {
-    pub(crate) fn command(self) -> Cmd {
-        set_new(self.entry, &head(b'L', self.token), self.life)
+    /// `SET .. NX GET`: sets what is missing, answers what is there.
+    fn add_to(self, packed: &mut Packed) {
+        let (head, mut life) = (head(b'L', self.token), SmallVec::<[u8; 20]>::new());
+        push_number(&mut life, millis(self.life));
+        packed.add([b"SET", self.entry.as_bytes(), &head, b"NX", b"GET", b"PX", &life]);
+    }
+}
+
+/// Leases that are taken together: their commands by slot, mostly one slot, and which slot's is the next.
+#[derive(Debug, Default)]
+pub(crate) struct Taking {
+    slots: Vec<(HashSlot, Packed)>,
+    order: Vec<usize>,
+}
+
+impl Taking {
+    fn push(&mut self, slot: HashSlot, take: Take<'_>) {
+        let place = self.slots.iter().position(|(other, _)| *other == slot).unwrap_or_else(|| {
+            self.slots.push((slot, Packed::default()));
+            self.slots.len() - 1
+        });
+        take.add_to(&mut self.slots[place].1);
+        self.order.push(place);
     }
 }
 
@@ -50,26 +74,32 @@ impl Takes {
 
 impl Carrier for Takes {
     type Item<'a> = Take<'a>;
-    type Load = Vec<Addressed>;
+    type Load = Taking;
     type Reply = Result<Value, Fault>;
 
     fn count(_: Take<'_>) -> usize {
         1
     }
 
-    fn add(&self, load: &mut Vec<Addressed>, take: Take<'_>) {
-        load.push((self.servers.hash_slot(take.entry), take.command()));
+    fn add(&self, load: &mut Taking, take: Take<'_>) {
+        load.push(self.servers.hash_slot(take.entry), take);
     }
 
-    fn is_full(load: &Vec<Addressed>) -> bool {
-        load.len() >= MOST_TAKEN
+    fn is_full(load: &Taking) -> bool {
+        load.order.len() >= MOST_TAKEN
     }
 
-    async fn carry(&self, load: Vec<Addressed>) -> Result<Vec<Self::Reply>, Fault> {
-        if let [(slot, command)] = load.as_slice() {
-            return Ok(vec![self.servers.command(*slot, command).await]);
+    async fn carry(&self, load: Taking) -> Result<Vec<Self::Reply>, Fault> {
+        if let [(slot, packed)] = load.slots.as_slice() {
+            return self.servers.packed(*slot, packed).await;
         }
-        Ok(flush(&self.servers, load).await)
+        let taken = all(load.slots.iter().map(|(slot, packed)| self.servers.packed(*slot, packed)).collect()).await;
+        let mut taken: Vec<_> = taken.into_iter().map(|replies| replies.map(Vec::into_iter)).collect();
+        let next = |&place: &usize| match &mut taken[place] {
+            Ok(replies) => replies.next().unwrap_or_else(|| Err(Fault::Nonsense("a lease without a reply".to_owned()))),
+            Err(fault) => Err(fault.clone()),
+        };
+        Ok(load.order.iter().map(next).collect())
     }
 
     fn size(_: &Self::Reply) -> usize {
