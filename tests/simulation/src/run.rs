@@ -78,9 +78,13 @@ pub fn run(plan: &Plan, talks: bool) -> Outcome {
         rested: 0,
     };
     run.begin();
-    run.until(plan.settings.length);
+    // Bursts may go on for longer than the run was to be.
+    let last = plan.steps.iter().map(|step| step.at).max().unwrap_or(0);
+    run.until(plan.settings.length.max(last));
     run.heal_all();
-    // What was lost is told again within the time in which every process looks at the bus twice.
+    // First what is under way ends: a right to serve may be as old as the last of it. What was lost is told again within
+    // the time in which every process looks at the bus twice.
+    run.rest(LOOK);
     run.rest(nanos(plan.settings.max_staleness));
     run.rested = run.world.now();
     run.shared.say(|| "    everything is at rest, and is read once more".to_owned());
