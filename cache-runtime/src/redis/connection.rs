@@ -40,7 +40,7 @@ impl Connection {
                 frames::strings(&reply, Ok)
                     .map_or_else(|| frames::value(&reply).map(Strings::Other), |found| Ok(Strings::Found(found)))
             }
-            Self::Client(client) => Box::pin(client.send_packed_command(&mget.to_command())).await.map(Strings::Other),
+            Self::Client(_) => self.command(&mget.to_command()).await.map(Strings::Other),
         }
     }
 
@@ -48,10 +48,7 @@ impl Connection {
     pub(crate) async fn packed(&mut self, packed: &Packed) -> RedisResult<Vec<Value>> {
         match self {
             Self::Pipe(pipe) => frames::values(&pipe.ask(packed.bytes(), packed.count()).await?, packed.count()),
-            Self::Client(client) => {
-                let pipeline = packed.to_pipeline();
-                Box::pin(async move { client.send_packed_commands(&pipeline, 0, pipeline.len()).await }).await
-            }
+            Self::Client(_) => self.commands(&packed.to_pipeline()).await,
         }
     }
 

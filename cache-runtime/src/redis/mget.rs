@@ -1,4 +1,5 @@
-//! `MGET` as it goes over the wire: the one command that is packed by hand, since most commands are this one.
+//! `MGET` as it goes over the wire, for reads that gather: its words are counted only when all have come, and one name alone
+//! stays off the heap. What comes with loads is [`packed`](crate::redis::packed).
 
 use std::iter;
 

@@ -4,9 +4,8 @@
 //! the socket does not take is kept for the driver, the task that reads. It finds where replies end and hands their bytes
 //! on as they are, so that they are read by those who asked, each by its own.
 //!
-//! redis-rs' connection does the same with a task for both directions and a value for each string, which costs more than
-//! all the rest of a hit; that one enters and tries out a connection before it is used here ([`Loan`]), and carries
-//! whatever is pushed.
+//! redis-rs' connection has a task for both directions and makes a value of each string, which is measurably more work for
+//! a hit; it enters and tries out a connection before it is used here ([`Loan`]), and carries whatever is pushed.
 
 pub(crate) mod frames;
 mod loan;

@@ -2,6 +2,7 @@
 //! of them ends, and the short ones that come most often.
 
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 use redis::{RedisError, Value};
@@ -146,20 +147,16 @@ fn plain(frame: &[u8]) -> Option<(Value, usize)> {
 }
 
 fn scalar(frame: &[u8], at: usize) -> Option<(Value, usize)> {
-    match frame.get(at)? {
-        b'_' => Some((Value::Nil, at + 3)),
-        b':' => {
-            let (end, number) = count(frame, at + 1).ok()??;
-            Some((Value::Int(number?.try_into().ok()?), end))
-        }
-        b'$' => {
-            let (begin, length) = count(frame, at + 1).ok()??;
-            let Some(length) = length else { return Some((Value::Nil, begin)) };
-            let end = begin + usize::try_from(length).ok()?;
-            Some((Value::BulkString(frame.get(begin..end)?.to_vec()), end + 2))
-        }
-        _ => None,
+    if frame.get(at)? == &b':' {
+        let (end, number) = count(frame, at + 1).ok()??;
+        return Some((Value::Int(number?.try_into().ok()?), end));
     }
+    let (string, end) = string_at(frame, at)?;
+    let value = match string {
+        Some(string) => Value::BulkString(frame.get(string)?.to_vec()),
+        None => Value::Nil,
+    };
+    Some((value, end))
 }
 
 /// So many replies, one behind the other.
@@ -184,25 +181,25 @@ pub(crate) fn strings<T>(frame: &Bytes, make: impl Fn(Option<Bytes>) -> T) -> Op
     let many = usize::try_from(many?).ok()?;
     let mut strings = Vec::with_capacity(many.min(frame.len()));
     while strings.len() < many {
-        let string = match frame.get(at)? {
-            b'_' => {
-                at += 3;
-                None
-            }
-            b'$' => {
-                let (begin, length) = count(frame, at + 1).ok()??;
-                at = begin;
-                length.map(|length| {
-                    let end = begin + usize::try_from(length).unwrap_or(usize::MAX);
-                    at = end + 2;
-                    frame.slice(begin..end)
-                })
-            }
-            _ => return None,
-        };
-        strings.push(make(string));
+        let (string, end) = string_at(frame, at)?;
+        strings.push(make(string.map(|string| frame.slice(string))));
+        at = end;
     }
     Some(strings)
+}
+
+/// Where a string stands, or nothing for none; and where what follows begins.
+fn string_at(frame: &[u8], at: usize) -> Option<(Option<Range<usize>>, usize)> {
+    match frame.get(at)? {
+        b'_' => Some((None, at + 3)),
+        b'$' => {
+            let (begin, length) = count(frame, at + 1).ok()??;
+            let Some(length) = length else { return Some((None, begin)) };
+            let end = begin + usize::try_from(length).ok()?;
+            Some((Some(begin..end), end + 2))
+        }
+        _ => None,
+    }
 }
 
 impl fmt::Display for Malformed {

@@ -2,10 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
+use std::time::Duration;
 
 use redis::cmd;
-use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::task::JoinHandle;
+use tokio::time;
 
 use super::*;
 
@@ -118,6 +120,57 @@ async fn what_the_socket_does_not_take_at_once_goes_out_later_and_in_order() {
         replies.push(asked.await.expect("no panic").expect("a reply"));
     }
     assert_eq!(replies, [Value::Okay, Value::Nil]);
+}
+
+/// What is written stands here until it is flushed, and that takes a second try.
+struct Buffered {
+    stream: DuplexStream,
+    held: Vec<u8>,
+    is_asked: bool,
+}
+
+impl AsyncRead for Buffered {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Buffered {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.held.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !mem::replace(&mut self.is_asked, true) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let Self { stream, held, .. } = &mut *self;
+        let written = ready!(Pin::new(stream).poll_write(context, held))?;
+        assert_eq!(written, held.len(), "there is room for all of it");
+        held.clear();
+        self.is_asked = false;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stream_holds_back_is_flushed() {
+    let (near, mut far) = duplex(1 << 10);
+    let (pipe, driver) = Pipe::new(Box::new(Buffered { stream: near, held: Vec::new(), is_asked: false }));
+    tokio::spawn(driver);
+    for number in ["1", "2", "3"] {
+        let words = ["GET", number];
+        let asked = ask(&pipe, &words);
+        time::timeout(Duration::from_secs(1), received(&mut far, &words)).await.expect("it is flushed");
+        answer(&mut far, b"_\r\n").await;
+        assert_eq!(asked.await.expect("no panic").expect("a reply"), Value::Nil);
+    }
 }
 
 #[tokio::test]

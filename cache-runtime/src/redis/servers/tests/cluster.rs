@@ -1,7 +1,10 @@
 //! A cluster: slots that have owners, move, and lose them.
 
 use super::*;
+use crate::redis::mget::Mget;
+use crate::redis::packed::Packed;
 use crate::redis::real::{cli, poll};
+use crate::redis::scripts;
 
 /// Three primaries, and as many replicas as are asked for.
 struct Nodes(Vec<Real>);
@@ -102,6 +105,26 @@ async fn every_key_goes_to_the_server_that_has_it() {
     assert!(servers.run_on_bus(&["XLEN", "shop:bus"]).await.is_ok() && servers.is_up());
 }
 
+impl Servers {
+    /// Whether a read of each finds it, and what comes with loads reaches both, in one flush and by a script.
+    async fn reads_and_loads(&self, a: &str, b: &str) -> [bool; 4] {
+        let slot = HashSlot::of(a);
+        let read = async |key| {
+            let mut mget = Mget::new();
+            mget.add(key);
+            matches!(self.strings(slot, mget).await.as_deref(), Ok([Ok(Some(_))]))
+        };
+        let mut packed = Packed::default();
+        for key in [a, b] {
+            packed.add([b"GETRANGE".as_slice(), key.as_bytes(), b"0", b"1"]);
+        }
+        let packed = self.packed(slot, &packed).await;
+        let packed = packed.is_ok_and(|replies| replies == [Ok(bulk("1")), Ok(bulk("1"))]);
+        let script = self.script(slot, &scripts::RENEW, &[b], &[b"1000", &[0; 16]]).await.is_ok();
+        [read(a).await, read(b).await, packed, script]
+    }
+}
+
 #[tokio::test]
 async fn a_slot_that_moves_is_followed() {
     let nodes = Nodes::start(0);
@@ -116,6 +139,7 @@ async fn a_slot_that_moves_is_followed() {
     nodes.migrate(goes, from, to);
     assert_eq!(servers.run(&["GET", goes]).await, Ok(bulk("1")), "ASK");
     assert_eq!(servers.run(&["GET", stays]).await, Ok(bulk("1")));
+    assert_eq!(servers.reads_and_loads(stays, goes).await, [true; 4], "ASK");
     let mut pipeline = Pipeline::new();
     pipeline.cmd("GET").arg(stays).cmd("SET").arg(goes).arg(2).cmd("GET").arg(goes).cmd("WAIT").arg(0).arg(1);
     let replies = servers.pipeline(HashSlot::of("{a}"), &pipeline).await.expect("a server");
