@@ -39,5 +39,5 @@ pub use control::REST;
 pub use log::{Counter, Counts, Log, Sending};
 pub use parent::{Outcome, run};
 pub use places::{Function, GROUPS, IDS, Place, RECORDS};
-pub use settings::{ChildSettings, Settings, rule_named, rule_names};
+pub use settings::{ChildSettings, Settings, rule_named, rule_names, rules_named};
 pub use truth::Truth;

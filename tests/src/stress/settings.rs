@@ -142,6 +142,16 @@ pub fn rule_named(name: &str) -> Option<Rule> {
     RULES.iter().find(|(known, _)| *known == name).map(|(_, rule)| *rule)
 }
 
+/// The rules with these names, with commas between.
+///
+/// # Errors
+/// A name of no rule; those that there are.
+pub fn rules_named(names: &str) -> Result<Vec<Rule>, String> {
+    let known = || rule_names().collect::<Vec<_>>().join(", ");
+    let rule = |name| rule_named(name).ok_or_else(|| format!("there is no rule `{name}`; there are: {}", known()));
+    names.split(',').map(rule).collect()
+}
+
 /// The names of all rules that can be taken away.
 pub fn rule_names() -> impl Iterator<Item = &'static str> {
     RULES.iter().map(|(name, _)| *name)
@@ -155,6 +165,13 @@ pub(crate) fn name_of(rule: Rule) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rules_have_names_and_a_wrong_one_is_told_with_all_others() {
+        assert_eq!(rules_named("fence,verdict"), Ok(vec![Rule::Fence, Rule::Verdict]));
+        let told = rules_named("fence,fense").expect_err("there is no such rule");
+        assert!(told.contains("`fense`") && rule_names().all(|name| told.contains(name)), "{told}");
+    }
 
     #[test]
     fn a_child_gets_what_its_parent_wrote() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cache_runtime::testing::Rule;
 use cache_simulation::{Campaign, Plan, Report, minimise, run, silence_expected_panics};
 use cache_tests::history::Promise;
-use cache_tests::stress::{rule_named, rule_names};
+use cache_tests::stress::{rule_named, rule_names, rules_named};
 
 /// What is asked for.
 #[derive(Default)]
@@ -60,11 +60,7 @@ fn read_value(asked: &mut Asked, flag: &str, value: Option<&String>) -> Result<(
         "--threads" => asked.threads = usize::try_from(number()?).ok(),
         "--seconds" => asked.seconds = Some(number()?),
         "--seed" => asked.seed = Some(number()?),
-        "--without" => {
-            let all = || rule_names().collect::<Vec<_>>().join(", ");
-            let rule = |name| rule_named(name).ok_or_else(|| format!("the rules are {}", all()));
-            asked.without = value.split(',').map(rule).collect::<Result<_, _>>()?;
-        }
+        "--without" => asked.without = rules_named(value)?,
         other => return Err(format!("there is no `{other}`")),
     }
     Ok(())

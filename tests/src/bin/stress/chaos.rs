@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use cache_tests::chaos::{Report, Settings, Topology, run, table};
-use cache_tests::stress::{rule_named, rule_names};
+use cache_tests::stress::rules_named;
 
 pub(crate) fn main(arguments: &[String]) -> ExitCode {
     match settings(arguments) {
@@ -50,13 +50,7 @@ fn settings(arguments: &[String]) -> Result<Settings, String> {
             "--seconds" => settings.time = Duration::from_secs(number()?),
             "--topology" => settings.topologies = topologies(value)?,
             "--seed" => settings.seed = number()?,
-            "--without" => {
-                for name in value.split(',') {
-                    let known = || rule_names().collect::<Vec<_>>().join(", ");
-                    let rule = rule_named(name);
-                    settings.without.push(rule.ok_or_else(|| format!("no rule `{name}`; there are: {}", known()))?);
-                }
-            }
+            "--without" => settings.without = rules_named(value)?,
             other => return Err(format!("there is no `{other}`")),
         }
     }

@@ -68,7 +68,7 @@ fn run(settings: &cache_tests::stress::Settings) -> ExitCode {
 fn settings(arguments: &[String]) -> Result<cache_tests::stress::Settings, String> {
     use std::time::Duration;
 
-    use cache_tests::stress::{Settings, rule_named, rule_names};
+    use cache_tests::stress::{Settings, rules_named};
 
     let mut settings = Settings::default();
     let mut rest = arguments.iter();
@@ -83,14 +83,7 @@ fn settings(arguments: &[String]) -> Result<cache_tests::stress::Settings, Strin
                 settings.processes = usize::try_from(processes).expect("it is clamped");
             }
             "--seed" => settings.seed = number()?,
-            "--without" => {
-                for name in value.split(',') {
-                    let known = || rule_names().collect::<Vec<_>>().join(", ");
-                    let rule =
-                        rule_named(name).ok_or_else(|| format!("there is no rule `{name}`; there are: {}", known()));
-                    settings.without.push(rule?);
-                }
-            }
+            "--without" => settings.without = rules_named(value)?,
             other => return Err(format!("there is no `{other}`")),
         }
     }
