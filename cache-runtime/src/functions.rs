@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::buckets::Buckets;
 use crate::codec::CodecChoice;
+use crate::finds::Finds;
 use crate::function::Function;
 use crate::metric::{Counts, Metric};
 use crate::recorder::Handles;
@@ -26,6 +27,8 @@ pub(crate) struct State {
     load_nanos: AtomicU64,
     /// Which codec carries its values.
     pub(crate) codec: CodecChoice,
+    /// What its looks into the second tier found lately.
+    pub(crate) second: Finds,
 }
 
 impl std::fmt::Debug for State {
@@ -42,6 +45,7 @@ impl State {
             handles: Handles::new(function.spec().name),
             load_nanos: AtomicU64::new(0),
             codec: CodecChoice::default(),
+            second: Finds::default(),
         }
     }
 

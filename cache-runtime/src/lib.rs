@@ -78,6 +78,7 @@ mod event;
 mod explain;
 mod fault;
 mod fill;
+mod finds;
 mod flight;
 mod function;
 mod functions;

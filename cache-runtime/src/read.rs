@@ -33,6 +33,7 @@ use crate::node::{Address, Filling, Node, Place};
 use crate::second::Second;
 use crate::shape::Kept;
 use crate::steps::Step;
+use crate::store::Over;
 use crate::stored::Stored;
 
 /// Which cache a call uses: this one, else the current one.
@@ -244,6 +245,10 @@ impl Missed {
     ) -> Way {
         let place = self.node.place(&self.address);
         let claiming = Claiming { missed: self, lead: &lead, coder, second, place: &place };
+        if claiming.expects_nothing() {
+            let unseen = Ok(Look::Take(Over::Unseen));
+            return self.lead_on(second, lead, &place, stale, (coder, now), unseen).await;
+        }
         let seen = match claiming.ask() {
             Ok(reading) => reading.await,
             Err(fault) => Err(fault),
@@ -260,7 +265,7 @@ impl Missed {
         Way::Stored(stored.kept, stored.age)
     }
 
-    /// Nothing that may be served stands there: the right to load it, or a value that comes meanwhile.
+    /// Nothing that may be served stands there, or nobody has looked: the right to load it, or a value that comes meanwhile.
     ///
     /// A block: the arguments of an asynchronous function take their place twice, and this one is allocated with every
     /// miss.

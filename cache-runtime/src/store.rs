@@ -80,6 +80,8 @@ pub(crate) enum Leased {
 pub(crate) enum Over {
     /// Nothing: only an empty slot is taken.
     Nothing,
+    /// The same, where nobody has looked yet.
+    Unseen,
     /// A slot with exactly this beginning (18 bytes at most): a value whose stamps are old, or garbage.
     Head(Vec<u8>),
 }

@@ -29,7 +29,7 @@ impl Store {
         stamp_life: Duration,
         token: Token,
     ) -> Result<Leased, Fault> {
-        if let (Over::Nothing, []) = (over, stamps) {
+        if let (Over::Nothing | Over::Unseen, []) = (over, stamps) {
             let take = Take { entry, token, life: self.lease };
             let found = self.takes.ask(take, |replies| take_reply(&mut replies[0])).await;
             return Ok(match reply::typed_slot(found)? {
@@ -52,7 +52,7 @@ impl Store {
         let fresh: Vec<Stamp> = stamps.iter().map(|_| Stamp(Token::fresh().0)).collect();
         let mut commands = self.stamp_commands(stamps, &fresh, stamp_life);
         let (found, replies) = match over {
-            Over::Nothing => {
+            Over::Nothing | Over::Unseen => {
                 commands.insert(0, (self.slot(entry), set_new(entry, &head(b'L', token), self.lease)));
                 let mut replies = flush(&self.servers, commands).await;
                 (replies.remove(0), replies)

@@ -102,8 +102,12 @@ impl Carrier for Takes {
         Ok(load.order.iter().map(next).collect())
     }
 
-    fn size(_: &Self::Reply) -> usize {
-        0
+    /// What stands there instead may be a value.
+    fn size(reply: &Self::Reply) -> usize {
+        match reply {
+            Ok(Value::BulkString(bytes)) => bytes.len(),
+            _ => 0,
+        }
     }
 }
 

@@ -1,0 +1,143 @@
+//! A function that finds nothing most of the time takes its leases without having looked: what stands there all the same is
+//! found with the same command.
+#![cfg(unix)]
+#![expect(unused_variables, reason = "keys are what tells these calls apart")]
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_runtime::{Cache, Event, Outcome, cached, explain};
+use cache_tests::Gate;
+use cache_tests::eventually::eventually;
+use cache_tests::on_redis::process;
+use cache_tests::redis_server::RedisServer;
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize)]
+struct ShopClosed {
+    shop: u64,
+}
+
+#[cached(ttl = "1m", key = "alone:<id>", l1 = off)]
+async fn alone(id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    source.load().await
+}
+
+#[cached(ttl = "1m", key = "item:<shop>:<id>", l1 = off, invalidate_on = "ShopClosed => item:<shop>:*")]
+async fn grouped(shop: u64, id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    source.load().await
+}
+
+/// Many calls that find nothing.
+async fn miss(cache: &Cache, ids: Range<u64>, source: &Gate) {
+    for id in ids {
+        let (_, lookups) = cache.scope(explain(alone(id, source))).await;
+        assert_eq!(lookups[0].outcome(), Outcome::Loaded);
+    }
+}
+
+/// A cache that expects to find nothing.
+async fn pessimist(server: &RedisServer, source: &Gate) -> Cache {
+    let cache = process(&server.url(), &[]).await;
+    miss(&cache, 1_000_000..1_000_030, source).await;
+    assert_eq!(reads(server, async || miss(&cache, 1_000_030..1_000_050, source).await).await, 0);
+    cache
+}
+
+/// How many reads of slots the server did meanwhile.
+async fn reads(server: &RedisServer, work: impl AsyncFnOnce()) -> usize {
+    let count = || -> usize {
+        let stats = server.cli(&["INFO", "commandstats"]);
+        let calls = |command: &str| {
+            let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")))?;
+            line.split(',').next()?.parse::<usize>().ok()
+        };
+        // Those that scripts did are none of a look.
+        calls("get").unwrap_or(0) + calls("mget").unwrap_or(0) - calls("evalsha").unwrap_or(0)
+    };
+    let before = count();
+    work().await;
+    count() - before
+}
+
+#[tokio::test]
+async fn what_is_never_found_is_not_looked_for() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let cache = pessimist(&server, &source).await;
+    assert_eq!(source.loads(), 50);
+    // The stamps of a group are read before the load and after it, whatever is expected.
+    let looks = reads(&server, async || {
+        for id in 0..50 {
+            cache.scope(grouped(1, id, &source)).await;
+        }
+    });
+    assert_eq!(looks.await, 100);
+}
+
+#[tokio::test]
+async fn what_stands_there_is_found_and_expected_again() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    miss(&process(&server.url(), &[]).await, 0..60, &source).await;
+    let (cache, loads) = (pessimist(&server, &source).await, source.loads());
+    let found = async |ids: Range<u64>| {
+        for id in ids {
+            let (_, lookups) = cache.scope(explain(alone(id, &source))).await;
+            assert_eq!(lookups[0].outcome(), Outcome::HitL2);
+        }
+    };
+    assert_eq!(reads(&server, async || found(0..5).await).await, 0);
+    found(5..30).await;
+    assert_eq!(reads(&server, async || found(30..60).await).await, 30);
+    assert_eq!(source.loads(), loads);
+}
+
+#[tokio::test]
+async fn a_server_without_room_for_a_lease_still_serves_what_it_has() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    miss(&process(&server.url(), &[]).await, 0..1, &source).await;
+    let (cache, loads) = (pessimist(&server, &source).await, source.loads());
+    server.cli(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let (_, lookups) = cache.scope(explain(alone(0, &source))).await;
+    assert_eq!(lookups[0].outcome(), Outcome::HitL2);
+    assert_eq!(source.loads(), loads);
+    cache.scope(alone(1, &source)).await;
+    assert_eq!(source.loads(), loads + 1, "a call is answered by its load");
+}
+
+#[tokio::test]
+async fn whatever_else_stands_there_is_replaced() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let cache = pessimist(&server, &source).await;
+    server.cli(&["SET", "test:v1:alone:0", "garbage"]);
+    server.cli(&["RPUSH", "test:v1:alone:1", "a list"]);
+    server.cli(&["SET", "test:v1:alone:2", &format!("V0{}", "x".repeat(100))]);
+    miss(&cache, 0..3, &source).await;
+    let loads = source.loads();
+    for id in 0..3 {
+        let (_, lookups) = cache.scope(explain(alone(id, &source))).await;
+        assert_eq!(lookups[0].outcome(), Outcome::HitL2);
+    }
+    assert_eq!(source.loads(), loads);
+}
+
+#[tokio::test]
+async fn the_load_of_another_process_is_waited_for() {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let (a, b) = (process(&server.url(), &[]).await, pessimist(&server, &source).await);
+    let loads = source.loads();
+    source.close();
+    let call = |cache: Cache| {
+        let source = Arc::clone(&source);
+        tokio::spawn(async move { cache.scope(alone(0, &source)).await })
+    };
+    let first = call(a);
+    eventually(Duration::from_secs(10), async || source.loads() > loads).await;
+    let second = call(b);
+    let waits = || server.cli(&["GET", "test:v1:alone:0"]).starts_with("L1");
+    eventually(Duration::from_secs(10), async || waits()).await;
+    source.open();
+    let (first, second) = (first.await.expect("no panic"), second.await.expect("no panic"));
+    assert_eq!((first, second, source.loads()), (0, 0, loads + 1));
+}
