@@ -60,8 +60,8 @@ impl Announcement {
 
     /// One key, and its new value.
     pub(crate) fn of_key(second: &Second, address: &Address, put: Option<Put>) -> Self {
-        let mut plan = second.table.plan_key(address.function, address.text.clone());
-        plan.spelled.push(address.text.clone());
+        let mut plan = second.table.plan_key(address.function, address.text().to_owned());
+        plan.spelled.push(address.text().to_owned());
         Self { plan, event: None, put }
     }
 

@@ -29,7 +29,6 @@ use crate::instant::Instant;
 use crate::key::Key;
 use crate::lease::Lease;
 use crate::metric::Metric;
-use crate::node::Place;
 use crate::read::Missed;
 use crate::redis::Reading;
 use crate::second::Second;
@@ -75,7 +74,6 @@ pub(crate) struct Claiming<'a> {
     pub(crate) lead: &'a Lead<Key, Kept>,
     pub(crate) coder: &'static Coder,
     pub(crate) second: &'a Second,
-    pub(crate) place: &'a Place,
 }
 
 /// How much of a call's time the second tier may still take.
@@ -151,13 +149,14 @@ impl Look {
 impl<'a> Claiming<'a> {
     /// Whether the lease is to be taken at once, since most likely nothing stands there.
     pub(crate) fn expects_nothing(self) -> bool {
-        self.place.stamps.is_empty() && self.state().second.expects_nothing()
+        self.missed.address.stamps.is_empty() && self.state().second.expects_nothing()
     }
 
     /// Asks for the slot.
     pub(crate) fn ask(self) -> Result<Reading<'a>, Fault> {
         self.begin()?;
-        Ok(self.second.store.read(&self.place.entry, &self.place.stamps))
+        let address = &self.missed.address;
+        Ok(self.second.store.read(address.entry(), &address.stamps))
     }
 
     /// The slot is about to be asked for: whoever joins from here on does not get what is found.
@@ -211,7 +210,7 @@ impl<'a> Claiming<'a> {
         };
         let claim = found.unwrap_or_else(|fault| {
             self.count(Metric::FaultL2);
-            tracing::debug!(%fault, kind = fault.kind(), key = self.place.entry, "loaded without the second tier");
+            tracing::debug!(%fault, kind = fault.kind(), key = self.missed.address.entry(), "loaded without the second tier");
             Claim::Without
         });
         search.allowance.pause();
@@ -219,7 +218,7 @@ impl<'a> Claiming<'a> {
     }
 
     fn opening(self) -> Opening<'a> {
-        Opening { entry: &self.place.entry, function: self.missed.address.function, coder: self.coder }
+        Opening { entry: self.missed.address.entry(), function: self.missed.address.function, coder: self.coder }
     }
 
     fn count(self, metric: Metric) {
@@ -273,7 +272,7 @@ impl Search<'_> {
                     tries += 1;
                 }
                 Look::Wait(_) if waiting.took() >= self.claiming.missed.load_timeout() => {
-                    let (function, key) = (self.function().spec().name, &self.claiming.place.entry);
+                    let (function, key) = (self.function().spec().name, self.entry());
                     tracing::warn!(function, key, "another process loads for too long: loaded without the second tier");
                     return Ok(Claim::Without);
                 }
@@ -298,13 +297,17 @@ impl Search<'_> {
         self.claiming.missed.address.function
     }
 
+    fn entry(&self) -> &str {
+        self.claiming.missed.address.entry()
+    }
+
     /// One refresh at a time in all processes: whoever takes the refresh lease of the value.
     async fn refresh(&mut self, slot: &[u8], stamps: &[Option<Stamp>]) -> Result<Option<Refresh>, Fault> {
         let head = slot[..HEAD].to_vec();
         let etag = Token(*head.last_chunk().expect("the beginning ends with the token"));
         let lease = self.claiming.missed.load_timeout().min(MOST_REFRESH);
         let (whole, store) = (self.claiming.second.settings.op_timeout, &self.claiming.second.store);
-        let refresh = pin!(store.refresh(&self.claiming.place.entry, etag, lease));
+        let refresh = pin!(store.refresh(self.claiming.missed.address.entry(), etag, lease));
         let is_ours = self.allowance.spend(whole, refresh).await?;
         let snapshot = stamps.iter().copied().collect::<Option<Vec<_>>>().filter(|_| is_ours);
         Ok(snapshot.map(|snapshot| Refresh { head, snapshot }))
@@ -325,16 +328,11 @@ impl Search<'_> {
     async fn take(&mut self, over: &Over) -> Result<Result<Lease, Slot>, Fault> {
         let (whole, token) = (self.claiming.second.settings.op_timeout, Token::fresh());
         // Its duty begins before the command is sent: a lease that was taken by a call that left is given back.
-        let mut lease =
-            self.claiming.second.keeper.hold(&self.claiming.place.entry, token, self.claiming.missed.load_timeout());
-        let stamp_life = self.claiming.missed.address.function.stamp_life();
-        let take = pin!(self.claiming.second.store.lease(
-            &self.claiming.place.entry,
-            over,
-            &self.claiming.place.stamps,
-            stamp_life,
-            token
-        ));
+        let Claiming { missed, second, .. } = self.claiming;
+        let address = &missed.address;
+        let mut lease = second.keeper.hold(address.entry(), token, missed.load_timeout());
+        let stamp_life = address.function.stamp_life();
+        let take = pin!(second.store.lease(address.entry(), over, &address.stamps, stamp_life, token));
         match self.allowance.spend(whole, take).await? {
             Leased::Taken(snapshot) => {
                 lease.set_snapshot(snapshot);
@@ -355,8 +353,8 @@ impl Search<'_> {
         }
         waiting.polls += 1;
         // Registered before it is marked, looked at again after: no wake-up is lost.
-        let wake = self.claiming.second.store.waker(&self.claiming.place.entry);
-        if let Slot::Lease(still) = self.claiming.second.store.watch(&self.claiming.place.entry, token).await?
+        let wake = self.claiming.second.store.waker(self.entry());
+        if let Slot::Lease(still) = self.claiming.second.store.watch(self.entry(), token).await?
             && still == token
         {
             let mut wake = pin!(wake);

@@ -50,7 +50,7 @@ impl<T> Keeping<T> {
 impl<T: Value> Entry<T> {
     pub(crate) fn new<S: Shape<Kept = T>>(function: &'static Function, parts: &impl Parts) -> Self {
         let node = Arc::clone(Cache::current().node());
-        let drafts = function.drafts(parts);
+        let drafts = node.drafts(function, parts);
         let address = node.address_of(function, Key::of(registry::number_of(function), parts), drafts.clone());
         Self { node, address, drafts, keeping: Keeping::of::<S>() }
     }
@@ -58,15 +58,16 @@ impl<T: Value> Entry<T> {
     /// The same entry in another cache.
     #[must_use]
     pub fn within(mut self, cache: &Cache) -> Self {
-        self.address = cache.node().address_of(self.address.function, self.address.key, self.drafts.clone());
         self.node = Arc::clone(cache.node());
+        self.drafts.begin_with(&self.node.beginning(self.address.function));
+        self.address = self.node.address_of(self.address.function, self.address.key, self.drafts.clone());
         self
     }
 
     /// The key as it stands in every tier: `<app>:v<version>:<template with values>`.
     #[must_use]
     pub fn key(&self) -> String {
-        self.node.full_key(&self.address)
+        self.address.entry().to_owned()
     }
 
     /// The kept value, if there is one that may be served, from whichever tier; loads nothing and counts nothing.
@@ -97,11 +98,11 @@ impl<T: Value> Entry<T> {
         if !second.may_read(&self.address, self.node.rules) {
             return Err(Error::Redis { problem: "the second tier is not in use at the moment".to_owned() });
         }
-        let (place, sent) = (self.node.place(&self.address), self.node.time.now());
-        let seen = second.store.read(&place.entry, &place.stamps).await;
+        let (address, sent) = (&self.address, self.node.time.now());
+        let seen = second.store.read(address.entry(), &address.stamps).await;
         let Seen { slot, stamps } = seen.map_err(|fault| Error::Redis { problem: fault.to_string() })?;
         let Slot::Value(bytes) = slot else { return Ok(None) };
-        let opening = Opening { entry: &place.entry, function: self.address.function, coder: self.keeping.coder };
+        let opening = Opening { entry: address.entry(), function: address.function, coder: self.keeping.coder };
         match opening.open(&self.node, second, &bytes, &stamps, sent) {
             Opened::Fresh(stored) => Ok((self.keeping.take)(Arc::clone(&stored.kept)).map(|value| {
                 let (age, remaining) = (stored.age.unwrap_or_default(), stored.remaining.unwrap_or_default());
@@ -153,17 +154,17 @@ impl<T: Value> Entry<T> {
         let function = self.node.second_for(self.address.function).map(|_| self.address.function)?;
         let life = shortened(function.stored_lifetime(absent)?, function.spec().jitter, share);
         let hard = life.saturating_add(function.staleness());
-        let place = self.node.place(&self.address);
-        let stamps = match place.stamps.as_slice() {
+        let address = &self.address;
+        let stamps = match address.stamps.as_slice() {
             [] => Vec::new(),
             // From before the value is stored: a group that is invalidated meanwhile invalidates it too.
-            stamps => second.store.read(&place.entry, stamps).await.ok()?.stamps,
+            stamps => second.store.read(address.entry(), stamps).await.ok()?.stamps,
         };
         // A missing stamp is like no other.
         let stamps = stamps.into_iter().collect::<Option<Vec<_>>>()?;
-        let sealing = Sealing { entry: &place.entry, kept, stamps: &stamps, life, hard, load: Duration::ZERO };
+        let sealing = Sealing { entry: address.entry(), kept, stamps: &stamps, life, hard, load: Duration::ZERO };
         let bytes = sealing.seal(&self.node, second, function, self.keeping.coder)?;
-        Some(Put { entry: place.entry, token: Token::fresh(), bytes, life: hard })
+        Some(Put { entry: address.entry().to_owned(), token: Token::fresh(), bytes, life: hard })
     }
 
     /// Makes the kept value invalid, and every load of it that still runs, in every process.
@@ -191,14 +192,14 @@ impl<T: Value> Entry<T> {
 
     /// In an embedded cache, that is all.
     async fn has_ended(&self) {
-        let texts = std::slice::from_ref(&self.address.text);
-        self.node.steps.at(Step::Invalidated { texts, applied: true }).await;
+        let texts = [self.address.text().to_owned()];
+        self.node.steps.at(Step::Invalidated { texts: &texts, applied: true }).await;
     }
 }
 
 impl<T> fmt::Debug for Entry<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry").field("key", &self.node.full_key(&self.address)).finish_non_exhaustive()
+        f.debug_struct("Entry").field("key", &self.address.entry()).finish_non_exhaustive()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::key::Key;
 use crate::l1::{Life, shortened};
 use crate::lease::Lease;
 use crate::metric::Metric;
-use crate::node::{Address, Filling, Node, Place};
+use crate::node::{Address, Filling, Node};
 use crate::read::{Leading, Missed, Tenure};
 use crate::rules::Rule;
 use crate::second::Second;
@@ -93,7 +93,7 @@ impl Loading {
         let Self { missed, lead, mut claim, coder, .. } = self;
         Box::pin(async move {
             let (node, address) = (&missed.node, &missed.address);
-            let (load, key) = (lead.id().number(), address.text.as_str());
+            let (load, key) = (lead.id().number(), address.text());
             node.steps.at(Step::Loaded { load, key }).await;
             // Nobody joins from here on: the verdict is about those who came before. Where it is this process's own,
             // whoever joins until it is known came before, and whoever could not would load once more.
@@ -164,21 +164,20 @@ impl Fill<'_> {
     /// Ends the lease, with the value where it may be stored. Tells whether no invalidation overtook the load.
     async fn under_lease(&self, lease: &mut Lease, allowance: &mut Allowance) -> bool {
         let Some(second) = &self.node.second else { return false };
-        let place = self.node.place(self.address);
         if !self.node.rules.holds(Rule::Snapshot) {
-            Box::pin(self.late_snapshot(second, &place, lease)).await;
+            Box::pin(self.late_snapshot(second, lease)).await;
         }
-        let slot = self.slot(second, &place, lease.snapshot());
+        let slot = self.slot(second, lease.snapshot());
         if !self.node.rules.holds(Rule::FillToken)
             && let Some((bytes, life)) = slot
         {
-            return Box::pin(put(second, &place, bytes, life)).await;
+            return Box::pin(put(second, self.address, bytes, life)).await;
         }
         let ending = match &slot {
             Some((bytes, life)) => Ending::Fill(bytes, *life),
             None => Ending::Release,
         };
-        let end = pin!(lease.end(&second.store, &place, ending));
+        let end = pin!(lease.end(&second.store, self.address, ending));
         match allowance.spend(second.settings.op_timeout, end).await {
             Ok(accepted) => {
                 if accepted && slot.is_some() {
@@ -188,7 +187,7 @@ impl Fill<'_> {
             }
             Err(fault) => {
                 self.node.count(self.address.function, Metric::FaultL2);
-                tracing::debug!(%fault, key = place.entry, "a value was not stored");
+                tracing::debug!(%fault, key = self.address.entry(), "a value was not stored");
                 false
             }
         }
@@ -197,45 +196,52 @@ impl Fill<'_> {
     /// Puts the value in the place of the stale one, if that still stands there: what was invalidated meanwhile is gone.
     async fn in_place_of(&self, refresh: &Refresh) -> bool {
         let Some(second) = &self.node.second else { return false };
-        let place = self.node.place(self.address);
         // Not to be stored any more: the stale one ends by itself.
-        let Some((bytes, life)) = self.slot(second, &place, &refresh.snapshot) else { return false };
+        let Some((bytes, life)) = self.slot(second, &refresh.snapshot) else { return false };
         if !self.node.rules.holds(Rule::FillToken) {
-            return put(second, &place, bytes, life).await;
+            return put(second, self.address, bytes, life).await;
         }
-        match second.store.supersede(&place.entry, &refresh.head, &bytes, life, &place.stamps).await {
+        let address = self.address;
+        match second.store.supersede(address.entry(), &refresh.head, &bytes, life, &address.stamps).await {
             Ok(ended) => ended.held && ended.stamps.iter().map(Option::as_ref).eq(refresh.snapshot.iter().map(Some)),
             Err(fault) => {
                 self.node.count(self.address.function, Metric::FaultL2);
-                tracing::debug!(%fault, key = place.entry, "a refreshed value was not stored");
+                tracing::debug!(%fault, key = self.address.entry(), "a refreshed value was not stored");
                 false
             }
         }
     }
 
     /// Puts a snapshot of now in the place of the one from before the load.
-    async fn late_snapshot(&self, second: &Second, place: &Place, lease: &mut Lease) {
-        if !place.stamps.is_empty()
-            && let Ok(seen) = second.store.read(&place.entry, &place.stamps).await
+    async fn late_snapshot(&self, second: &Second, lease: &mut Lease) {
+        let address = self.address;
+        if !address.stamps.is_empty()
+            && let Ok(seen) = second.store.read(address.entry(), &address.stamps).await
         {
             lease.set_snapshot(seen.stamps.into_iter().flatten().collect());
         }
     }
 
     /// The bytes that are stored, and for how long.
-    fn slot(&self, second: &Second, place: &Place, snapshot: &[Stamp]) -> Option<(Vec<u8>, Duration)> {
+    fn slot(&self, second: &Second, snapshot: &[Stamp]) -> Option<(Vec<u8>, Duration)> {
         let life = self.life?;
         let hard = life.saturating_add(self.address.function.staleness());
-        let sealing =
-            Sealing { entry: &place.entry, kept: &self.value.kept, stamps: snapshot, life, hard, load: self.took };
+        let sealing = Sealing {
+            entry: self.address.entry(),
+            kept: &self.value.kept,
+            stamps: snapshot,
+            life,
+            hard,
+            load: self.took,
+        };
         let bytes = sealing.seal(self.node, second, self.address.function, self.coder)?;
         Some((bytes, hard))
     }
 }
 
 /// Stores a value whatever stands there.
-async fn put(second: &Second, place: &Place, bytes: Vec<u8>, life: Duration) -> bool {
-    let put = Some((place.entry.clone(), bytes, life));
+async fn put(second: &Second, address: &Address, bytes: Vec<u8>, life: Duration) -> bool {
+    let put = Some((address.entry().to_owned(), bytes, life));
     let invalidation = Invalidation { put, ..Invalidation::default() };
     second.store.invalidate(&invalidation, None).await.is_ok()
 }

@@ -126,11 +126,21 @@ impl RouteKey<'_> {
     }
 }
 
-/// The texts of one key, and of the groups it belongs to.
+/// The name of one entry, which ends with the text of its key, and the texts of the groups it belongs to.
 #[derive(Clone, Debug)]
 pub(crate) struct Drafts {
-    pub(crate) key: Draft,
+    pub(crate) name: Draft,
+    /// Where the text begins in the name.
+    pub(crate) text: usize,
     pub(crate) groups: Vec<Draft>,
+}
+
+impl Drafts {
+    /// The same under a name with another beginning.
+    pub(crate) fn begin_with(&mut self, beginning: &str) {
+        self.name.replace_beginning(self.text, beginning);
+        self.text = beginning.len();
+    }
 }
 
 impl Function {
@@ -167,11 +177,12 @@ impl Function {
         format!("`{name}` (key `{template}`, {file}:{line})")
     }
 
-    /// The texts of the key with these parts.
-    pub(crate) fn drafts(&self, parts: &dyn Parts) -> Drafts {
+    /// The texts of the key with these parts; its name begins like this.
+    pub(crate) fn drafts(&self, beginning: String, parts: &dyn Parts) -> Drafts {
         let group = |route: &Route| pattern_draft(route.pieces, |number| route.binds[number], parts);
         let groups = self.spec.routes.iter().filter(|route| route.is_group()).map(group).collect();
-        Drafts { key: key_draft(self.spec.pieces, parts), groups }
+        let text = beginning.len();
+        Drafts { name: key_draft(beginning, self.spec.pieces, parts), text, groups }
     }
 
     /// The longest a value may be kept in this process, before jitter.

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use crate::fault::Fault;
 use crate::instant::Instant;
-use crate::node::Place;
+use crate::node::Address;
 use crate::redis::Store;
 use crate::store::{Ended, Ending, Stamp, Token};
 use crate::timer;
@@ -183,9 +183,9 @@ impl Lease {
     /// # Cancel safety
     ///
     /// Dropping the future leaves the outcome open. The lease is given back when it is dropped, if the value did not arrive.
-    pub(crate) async fn end(&mut self, store: &Store, place: &Place, ending: Ending<'_>) -> Result<bool, Fault> {
+    pub(crate) async fn end(&mut self, store: &Store, address: &Address, ending: Ending<'_>) -> Result<bool, Fault> {
         // Given back if that fails: a value that was filled has another token, nothing takes it away.
-        let Ended { held, stamps } = store.end(&place.entry, self.token, ending, &place.stamps).await?;
+        let Ended { held, stamps } = store.end(address.entry(), self.token, ending, &address.stamps).await?;
         self.is_over = true;
         self.held.lock().remove(&self.token);
         let unchanged = stamps.iter().map(Option::as_ref).eq(self.snapshot.iter().map(Some));

@@ -65,15 +65,51 @@ pub(crate) const LONGEST: usize = 512;
 /// Length of the digest in hexadecimal and its `~`.
 const DIGEST: usize = 33;
 
-/// The entry of the key with this text, in this version of its function.
-pub(crate) fn entry(app: &str, version: u32, text: &str) -> String {
-    let mut name = String::with_capacity(app.len() + text.len() + 13);
+/// Room for names of usual length.
+const USUAL: usize = 64;
+
+/// What the names of a function's entries in this version begin with: the texts of their keys follow.
+pub(crate) fn beginning(app: &str, version: u32) -> String {
+    let mut name = String::with_capacity(USUAL);
     name.push_str(app);
     name.push_str(":v");
     ValueWriter::new(&mut name).unsigned(version.into());
     name.push(':');
-    name.push_str(text);
-    bounded(name)
+    name
+}
+
+/// The entry of the key with this text, in this version of its function.
+pub(crate) fn entry(app: &str, version: u32, text: &str) -> String {
+    bounded(beginning(app, version) + text)
+}
+
+/// What an entry is called, and the text of its key: one string, since one mostly ends with the other.
+#[derive(Clone, Debug)]
+pub(crate) struct EntryName {
+    /// The beginning and the text, however long.
+    whole: String,
+    /// Where the text begins.
+    text: usize,
+    /// What stands for a name that is too long.
+    bounded: Option<String>,
+}
+
+impl EntryName {
+    /// The name that is `whole` unless that is too long; the text in it begins at `text`.
+    pub(crate) fn new(whole: String, text: usize) -> Self {
+        let bounded = (whole.len() >= LONGEST).then(|| bounded(whole.clone()));
+        Self { whole, text, bounded }
+    }
+
+    /// The text of the key.
+    pub(crate) fn text(&self) -> &str {
+        &self.whole[self.text..]
+    }
+
+    /// The name in the second tier.
+    pub(crate) fn as_str(&self) -> &str {
+        self.bounded.as_deref().unwrap_or(&self.whole)
+    }
 }
 
 /// The stamp of the group with this text. It has no version: an event reaches the entries of every live one.
@@ -122,6 +158,18 @@ mod tests {
         assert_ne!(long('x'), long('y'));
         assert!(long('x').starts_with("shop:v1:page:aaa"));
         assert!(stamp("shop", &"é".repeat(400)).len() <= LONGEST);
+    }
+
+    #[test]
+    fn a_name_ends_with_its_text_unless_it_is_too_long() {
+        let beginning = beginning("shop", 1);
+        for length in [0, 1, 100, 503, 504, 505, 5_000] {
+            let text = "x".repeat(length);
+            let name = EntryName::new(format!("{beginning}{text}"), beginning.len());
+            assert_eq!(name.text(), text);
+            assert_eq!(name.as_str(), entry("shop", 1, &text));
+            assert_eq!(name.as_str().ends_with(&text), length < LONGEST - beginning.len(), "{length}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::hasher::RandomState;
 use crate::key::{HashKey, Key, Parts, Probe};
 use crate::l1::{Entry, Freshness, L1, Life, Slots, shortened, weight};
 use crate::metric::Metric;
-use crate::names;
+use crate::names::{self, EntryName};
 use crate::near::NodeId;
 use crate::right::Right;
 use crate::rules::{Rule, Rules};
@@ -71,24 +71,29 @@ pub(crate) struct Settings {
 pub(crate) struct Address {
     pub(crate) function: &'static Function,
     pub(crate) key: Key,
-    pub(crate) text: String,
+    name: EntryName,
     /// The texts of the groups it belongs to.
     pub(crate) groups: Vec<String>,
+    /// What the stamps of these groups are called in the second tier, if the function uses it.
+    pub(crate) stamps: Vec<String>,
     pub(crate) slots: Slots,
 }
 
 impl Address {
+    /// The text of the key.
+    pub(crate) fn text(&self) -> &str {
+        self.name.text()
+    }
+
+    /// The key as other processes know it: `<app>:v<version>:<text>`.
+    pub(crate) fn entry(&self) -> &str {
+        self.name.as_str()
+    }
+
     /// The texts of the key and its groups.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.text.as_str()).chain(self.groups.iter().map(String::as_str))
+        std::iter::once(self.text()).chain(self.groups.iter().map(String::as_str))
     }
-}
-
-/// What an entry and its groups are called in the second tier.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    pub(crate) entry: String,
-    pub(crate) stamps: Vec<String>,
 }
 
 /// A value on its way into the in-process tier.
@@ -130,15 +135,29 @@ impl Node {
 
     /// The address of the call with these parts.
     pub(crate) fn address(&self, function: &'static Function, parts: &dyn Parts) -> Address {
-        self.address_of(function, Key::of(function.number(), parts), function.drafts(parts))
+        self.address_of(function, Key::of(function.number(), parts), self.drafts(function, parts))
+    }
+
+    /// The texts of the call with these parts, still without this node's secret.
+    pub(crate) fn drafts(&self, function: &Function, parts: &dyn Parts) -> Drafts {
+        function.drafts(self.beginning(function), parts)
+    }
+
+    /// What the names of this function's entries begin with.
+    pub(crate) fn beginning(&self, function: &Function) -> String {
+        names::beginning(&self.app, function.spec().version)
     }
 
     /// The address of this key in this node: its texts depend on the node's secret, its slots on the node's seed.
     pub(crate) fn address_of(&self, function: &'static Function, key: Key, drafts: Drafts) -> Address {
-        let text = drafts.key.into_text(&self.hash_key);
+        let name = EntryName::new(drafts.name.into_text(&self.hash_key), drafts.text);
         let groups: Vec<_> = drafts.groups.into_iter().map(|draft| draft.into_text(&self.hash_key)).collect();
-        let slots = Slots { key: self.slot(&text), groups: groups.iter().map(|text| self.slot(text)).collect() };
-        Address { function, key, text, groups, slots }
+        let slots = Slots { key: self.slot(name.text()), groups: groups.iter().map(|text| self.slot(text)).collect() };
+        let stamps = match self.second_for(function) {
+            Some(_) => groups.iter().map(|text| names::stamp(&self.app, text)).collect(),
+            None => Vec::new(),
+        };
+        Address { function, key, name, groups, stamps, slots }
     }
 
     /// The slot of a key's or a group's text.
@@ -264,17 +283,6 @@ impl Node {
     pub(crate) fn ages(&self, entry: &Entry, function: &Function, absent: bool) -> (Duration, Duration) {
         let full = function.lifetime(absent).unwrap_or_default();
         entry.ages(self.time.now(), full, function.spec().jitter)
-    }
-
-    /// The key as other processes know it: `<app>:v<version>:<text>`.
-    pub(crate) fn full_key(&self, address: &Address) -> String {
-        names::entry(&self.app, address.function.spec().version, &address.text)
-    }
-
-    /// What the entry and its groups are called in the second tier.
-    pub(crate) fn place(&self, address: &Address) -> Place {
-        let stamps = address.groups.iter().map(|text| names::stamp(&self.app, text)).collect();
-        Place { entry: self.full_key(address), stamps }
     }
 
     pub(crate) fn count(&self, function: &Function, metric: Metric) {

@@ -29,7 +29,7 @@ use crate::l1::Entry;
 use crate::lease::Lease;
 use crate::lookup::{Bypass, Lookup, Outcome};
 use crate::metric::Metric;
-use crate::node::{Address, Filling, Node, Place};
+use crate::node::{Address, Filling, Node};
 use crate::second::Second;
 use crate::shape::Kept;
 use crate::steps::Step;
@@ -65,6 +65,8 @@ pub(crate) struct Missed {
     pub(crate) address: Address,
     /// When the call began.
     began: Moment,
+    /// The fence of then.
+    fence: u64,
     /// Whether what other processes invalidated must have been seen, without the time that the bus may take.
     strict: bool,
 }
@@ -145,7 +147,7 @@ pub(crate) fn watch_hit(using: Using<'_>, function: &'static Function, parts: &d
     let entry = node.fresh(&address.key.probe(), function.is_grouped());
     let age = entry.map(|entry| node.ages(&entry, function, absent).0);
     if let Some(watcher) = &context.watcher {
-        let (function, key) = (function.spec().name, address.text);
+        let (function, key) = (function.spec().name, address.text().to_owned());
         watcher.note(Lookup { function, key, outcome: Outcome::HitL1, age, took: Duration::ZERO });
     }
 }
@@ -156,9 +158,12 @@ pub(crate) fn miss(using: Using<'_>, function: &'static Function, parts: &dyn Pa
     let context = Context::if_any();
     let node = using.node(context.as_ref());
     node.count(function, Metric::Miss);
+    let began = node.time.now();
     let address = node.address(function, parts);
+    // As early as can be: it is a look into a large array, which the processor fetches meanwhile.
+    let fence = node.fence(&address);
     let strict = function.spec().l1 == L1::Off || context.as_ref().is_some_and(|context| !has_seen(node, context));
-    Box::new(Missed { began: node.time.now(), address, strict, node: Arc::clone(node) })
+    Box::new(Missed { began, fence, address, strict, node: Arc::clone(node) })
 }
 
 impl Missed {
@@ -170,23 +175,22 @@ impl Missed {
     async fn find_way(&self, coder: &'static Coder) -> Way {
         let stale = if self.strict { None } else { self.stale() };
         // Mostly there is nobody to follow. What those need who follow is boxed: all others would carry it along.
-        match self.join(self.began, 0) {
+        match self.join(self.fence, self.began, 0) {
             Turn::Lead(lead) => self.lead(lead, stale, coder, self.began).await,
             Turn::Follow(follow) => Box::pin(self.find_after(follow, stale, coder)).await,
         }
     }
 
-    fn join(&self, now: Moment, failures: u32) -> Turn<Key, Kept> {
-        // Read before the flight is joined: whatever is invalidated from here on makes a difference.
-        let fence = self.node.fence(&self.address);
+    /// The fence is from before: whatever is invalidated from then on makes a difference.
+    fn join(&self, fence: u64, now: Moment, failures: u32) -> Turn<Key, Kept> {
         self.node.flights.join(&self.address.key, fence, failures, now.since_origin(), self.strict)
     }
 
     /// Tells a test that watches of the load that is about to begin.
     async fn watched(&self, way: &Way) {
         if let Way::Lead(leading) | Way::Stale(_, _, Some(leading)) = way {
-            let (load, Address { text, groups, .. }) = (leading.lead.id().number(), &self.address);
-            self.node.steps.at(Step::Loading { load, key: text, groups }).await;
+            let (load, key, groups) = (leading.lead.id().number(), self.address.text(), &self.address.groups);
+            self.node.steps.at(Step::Loading { load, key, groups }).await;
         }
     }
 
@@ -243,11 +247,10 @@ impl Missed {
         coder: &'static Coder,
         now: Moment,
     ) -> Way {
-        let place = self.node.place(&self.address);
-        let claiming = Claiming { missed: self, lead: &lead, coder, second, place: &place };
+        let claiming = Claiming { missed: self, lead: &lead, coder, second };
         if claiming.expects_nothing() {
             let unseen = Ok(Look::Take(Over::Unseen));
-            return self.lead_on(second, lead, &place, stale, (coder, now), unseen).await;
+            return self.lead_on(second, lead, stale, (coder, now), unseen).await;
         }
         let seen = match claiming.ask() {
             Ok(reading) => reading.await,
@@ -255,7 +258,7 @@ impl Missed {
         };
         match seen.map(|seen| claiming.judge(seen, now)) {
             Ok(Look::Hit(stored)) => self.lead_by_hit(lead, stored),
-            look => self.lead_on(second, lead, &place, stale, (coder, now), look).await,
+            look => self.lead_on(second, lead, stale, (coder, now), look).await,
         }
     }
 
@@ -273,13 +276,12 @@ impl Missed {
         &'a self,
         second: &'a Second,
         lead: Lead<Key, Kept>,
-        place: &'a Place,
         stale: Option<(Kept, Duration)>,
         (coder, began): (&'static Coder, Moment),
         mut first: Result<Look, Fault>,
     ) -> Pin<Box<dyn Future<Output = Way> + Send + 'a>> {
         Box::pin(async move {
-            let claim = Claiming { missed: self, lead: &lead, coder, second, place }.go_on(&mut first, began).await;
+            let claim = Claiming { missed: self, lead: &lead, coder, second }.go_on(&mut first, began).await;
             let way = match claim {
                 (Claim::Hit(stored), _) => self.lead_by_hit(lead, stored),
                 (Claim::Stale(stored, refresh), _) => {
@@ -335,14 +337,14 @@ impl Missed {
         }
         if let Some(watcher) = Context::if_any().and_then(|context| context.watcher) {
             let took = self.node.time.now().since(self.began);
-            let (function, key) = (self.address.function.spec().name, self.address.text.clone());
+            let (function, key) = (self.address.function.spec().name, self.address.text().to_owned());
             watcher.note(Lookup { function, key, outcome, age, took });
         }
     }
 
     fn note_bypass(&self, reason: Bypass) {
         self.node.count(self.address.function, Metric::Bypassed);
-        let (function, key) = (self.address.function.spec().name, &self.address.text);
+        let (function, key) = (self.address.function.spec().name, self.address.text());
         match reason {
             Bypass::Reentrant => tracing::warn!(function, key, "a load waits for itself: loaded without the cache"),
             Bypass::ForeignType => {

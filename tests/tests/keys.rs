@@ -139,6 +139,20 @@ fn a_hashed_part_shows_nothing_and_depends_on_the_secret() {
 }
 
 #[test]
+fn an_entry_that_changes_its_cache_changes_the_beginning_of_its_key() {
+    run(async {
+        let build = async |app: &str| cache_runtime::Cache::builder(app).build().await.expect("built");
+        let (short, long) = (build("a").await, build("a-much-longer-name").await);
+        let entry = kinds_entry(Tenant(3), Uuid::from_u128(7), '-', true, "x".into()).within(&long);
+        let text = "keys-kinds:3:00000000-0000-0000-0000-000000000007:-:true:x";
+        assert_eq!(entry.key(), format!("a-much-longer-name:v1:{text}"));
+        let entry = entry.within(&short);
+        assert_eq!(entry.key(), format!("a:v1:{text}"));
+        assert_eq!(entry.within(&long).key(), format!("a-much-longer-name:v1:{text}"));
+    });
+}
+
+#[test]
 fn every_kind_of_key_part_is_served_from_the_tier() {
     run(async {
         let cache = cache().await;

@@ -56,8 +56,14 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    fn new() -> Self {
-        Self { text: String::with_capacity(48), hashed: Vec::new() }
+    /// A text with this beginning.
+    fn after(beginning: String) -> Self {
+        Self { text: beginning, hashed: Vec::new() }
+    }
+
+    /// The same text with another beginning in the place of so many bytes.
+    pub(crate) fn replace_beginning(&mut self, length: usize, beginning: &str) {
+        self.text.replace_range(..length, beginning);
     }
 
     fn end(&mut self) -> &mut String {
@@ -86,9 +92,9 @@ impl Draft {
     }
 }
 
-/// The text of a key: its template with these values.
-pub(crate) fn key_draft(pieces: &[Piece], parts: &dyn Parts) -> Draft {
-    let mut draft = Draft::new();
+/// The text of a key, its template with these values, after this beginning.
+pub(crate) fn key_draft(beginning: String, pieces: &[Piece], parts: &dyn Parts) -> Draft {
+    let mut draft = Draft::after(beginning);
     for piece in pieces {
         match piece {
             Piece::Literal(literal) => draft.end().push_str(literal),
@@ -100,7 +106,7 @@ pub(crate) fn key_draft(pieces: &[Piece], parts: &dyn Parts) -> Draft {
 
 /// The text of a pattern with these values; `binds` says which part each of its placeholders is.
 pub(crate) fn pattern_draft(pieces: &[PatternPiece], binds: impl Fn(usize) -> usize, parts: &dyn Parts) -> Draft {
-    let mut draft = Draft::new();
+    let mut draft = Draft::after(String::with_capacity(48));
     for piece in pieces {
         match piece {
             PatternPiece::Literal(literal) => draft.end().push_str(literal),

@@ -61,7 +61,7 @@ impl Missed {
             }
             let now = self.node.time.now();
             stale = if self.strict { None } else { self.stale() };
-            follow = match self.join(now, failures) {
+            follow = match self.join(self.node.fence(&self.address), now, failures) {
                 Turn::Lead(lead) => return self.lead(lead, stale, coder, now).await,
                 Turn::Follow(follow) => follow,
             };
@@ -93,7 +93,7 @@ impl Missed {
     fn take_from_hung(&self, follow: &Follow<Key, Kept>) -> Followed {
         self.node.flights.detach(follow);
         self.node.count(self.address.function, Metric::LoadTimeout);
-        let (function, key) = (self.address.function.spec().name, &self.address.text);
+        let (function, key) = (self.address.function.spec().name, self.address.text());
         tracing::warn!(function, key, "a load takes longer than its timeout: the next caller loads again");
         Followed::TooLong
     }

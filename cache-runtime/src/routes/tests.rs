@@ -106,8 +106,13 @@ fn check<T: KeyPart + Serialize>(value: &T) {
     };
     let typed = |draft: Draft| draft.into_text(&KEY);
     let pieces = [Piece::Literal("x:"), Piece::Value(0)];
-    assert_eq!(render("x:<value>"), typed(key_draft(&pieces, &(value,))), "{}", String::from_utf8_lossy(&json));
-    assert_eq!(render("x:<value:hash>"), typed(key_draft(&pieces, &(&Hashed(value),))));
+    assert_eq!(
+        render("x:<value>"),
+        typed(key_draft(String::new(), &pieces, &(value,))),
+        "{}",
+        String::from_utf8_lossy(&json)
+    );
+    assert_eq!(render("x:<value:hash>"), typed(key_draft(String::new(), &pieces, &(&Hashed(value),))));
 }
 
 proptest! {
