@@ -12,8 +12,8 @@
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use tokio::runtime::Handle;
@@ -28,7 +28,7 @@ pub(crate) trait Carrier: Send + Sync + 'static {
     /// Operations on their way.
     type Load: Default + Send + 'static;
     /// One reply.
-    type Reply: Send + 'static;
+    type Reply: Send + Sync + 'static;
 
     /// How many replies an operation has.
     fn count(item: Self::Item<'_>) -> usize;
@@ -75,6 +75,8 @@ struct Shared<C: Carrier> {
 
 struct Batch<C: Carrier> {
     state: Mutex<State<C>>,
+    /// The replies. Read without the lock: those who asked come all at once.
+    outcome: OnceLock<Result<Vec<C::Reply>, Fault>>,
 }
 
 struct State<C: Carrier> {
@@ -85,9 +87,12 @@ struct State<C: Carrier> {
 }
 
 enum Phase<C: Carrier> {
-    Gathering { load: C::Load, replies: usize },
-    Sent,
-    Done(Result<Vec<C::Reply>, Fault>),
+    Gathering {
+        load: C::Load,
+        replies: usize,
+    },
+    /// Sent, or never to be sent.
+    Closed,
 }
 
 impl<C: Carrier> Batches<C> {
@@ -109,7 +114,7 @@ impl<C: Carrier> Batches<C> {
     /// A dropped operation leaves nothing behind. It may have been sent, or be sent with others a moment later.
     pub(crate) fn ask<'a, T, F>(&'a self, item: C::Item<'a>, open: F) -> Asked<'a, C, F>
     where
-        F: FnOnce(&mut [C::Reply]) -> Result<T, Fault>,
+        F: FnOnce(&[C::Reply]) -> Result<T, Fault>,
     {
         Asked { shared: &self.shared, item, open: Some(open), stage: Stage::New }
     }
@@ -183,7 +188,8 @@ struct Place<C: Carrier> {
 impl<C: Carrier> Batch<C> {
     fn new() -> Self {
         let phase = Phase::Gathering { load: C::Load::default(), replies: 0 };
-        Self { state: Mutex::new(State { phase, wakers: Vec::with_capacity(FEW), waiting: 0 }) }
+        let state = State { phase, wakers: Vec::with_capacity(FEW), waiting: 0 };
+        Self { state: Mutex::new(state), outcome: OnceLock::new() }
     }
 
     fn join(self: &Arc<Self>, shared: &Shared<C>, item: C::Item<'_>, waker: &Waker) -> Option<Place<C>> {
@@ -204,16 +210,19 @@ impl<C: Carrier> Batch<C> {
     /// Closes the batch. Its load and how many replies it will have, unless everybody has left.
     fn close(&self) -> Option<(C::Load, usize)> {
         let mut state = lock(&self.state);
-        let Phase::Gathering { load, replies } = std::mem::replace(&mut state.phase, Phase::Sent) else { return None };
+        let Phase::Gathering { load, replies } = std::mem::replace(&mut state.phase, Phase::Closed) else {
+            return None;
+        };
         (state.waiting > 0).then_some((load, replies))
     }
 
     fn end(&self, outcome: Result<Vec<C::Reply>, Fault>) {
-        let mut state = lock(&self.state);
-        if matches!(state.phase, Phase::Done(_)) {
+        if self.outcome.set(outcome).is_err() {
             return;
         }
-        state.phase = Phase::Done(outcome);
+        // After the outcome: who finds no place for a waker any more, under the same lock, finds that.
+        let mut state = lock(&self.state);
+        state.phase = Phase::Closed;
         let wakers = std::mem::take(&mut state.wakers);
         drop(state);
         wakers.into_iter().flatten().for_each(Waker::wake);
@@ -260,6 +269,10 @@ impl<'a> Flight<'a> {
     /// Only if nothing else is.
     fn alone<C: Carrier>(shared: &'a Shared<C>) -> Option<Self> {
         let flying = &shared.flying;
+        // Read first: under load it is never 0, and a line that is only read stays in every processor's cache.
+        if flying.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
         flying.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok().then(|| Self(flying))
     }
 
@@ -295,7 +308,7 @@ enum Stage<'a, C: Carrier> {
 
 impl<C: Carrier, F> Unpin for Asked<'_, C, F> {}
 
-impl<C: Carrier, T, F: FnOnce(&mut [C::Reply]) -> Result<T, Fault>> Future for Asked<'_, C, F> {
+impl<C: Carrier, T, F: FnOnce(&[C::Reply]) -> Result<T, Fault>> Future for Asked<'_, C, F> {
     type Output = Result<T, Fault>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -309,13 +322,13 @@ impl<C: Carrier, T, F: FnOnce(&mut [C::Reply]) -> Result<T, Fault>> Future for A
                 return Poll::Pending;
             }
         }
-        let mut open = |replies: &mut [C::Reply]| {
+        let mut open = |replies: &[C::Reply]| {
             let open = this.open.take().expect("a future is not polled after its end");
             open(replies)
         };
         match &mut this.stage {
             Stage::New => unreachable!("it has begun"),
-            Stage::Alone(alone) => alone.as_mut().poll(context).map(|replies| open(&mut replies?)),
+            Stage::Alone(alone) => alone.as_mut().poll(context).map(|replies| open(&replies?)),
             Stage::Together(place) => place.poll(context, open),
         }
     }
@@ -325,24 +338,33 @@ impl<C: Carrier> Place<C> {
     fn poll<T>(
         &self,
         context: &Context<'_>,
-        open: impl FnOnce(&mut [C::Reply]) -> Result<T, Fault>,
+        open: impl FnOnce(&[C::Reply]) -> Result<T, Fault>,
     ) -> Poll<Result<T, Fault>> {
-        let mut state = lock(&self.batch.state);
-        match &mut state.phase {
-            Phase::Gathering { .. } | Phase::Sent => {
-                let old = state.wakers[self.waker].replace(context.waker().clone());
-                drop(state);
-                drop(old);
-                Poll::Pending
-            }
-            Phase::Done(Err(fault)) => Poll::Ready(Err(fault.clone())),
-            Phase::Done(Ok(replies)) => Poll::Ready(open(&mut replies[self.replies.clone()])),
+        match self.batch.outcome.get().or_else(|| self.wait(context)) {
+            None => Poll::Pending,
+            Some(Err(fault)) => Poll::Ready(Err(fault.clone())),
+            Some(Ok(replies)) => Poll::Ready(open(&replies[self.replies.clone()])),
         }
+    }
+
+    /// Waits on, unless the outcome has come meanwhile.
+    fn wait(&self, context: &Context<'_>) -> Option<&Result<Vec<C::Reply>, Fault>> {
+        let mut state = lock(&self.batch.state);
+        if let Some(outcome) = self.batch.outcome.get() {
+            return Some(outcome);
+        }
+        let old = state.wakers[self.waker].replace(context.waker().clone());
+        drop(state);
+        drop(old);
+        None
     }
 }
 
 impl<C: Carrier> Drop for Place<C> {
     fn drop(&mut self) {
+        if self.batch.outcome.get().is_some() {
+            return;
+        }
         let mut state = lock(&self.batch.state);
         state.waiting -= 1;
         let waker = state.wakers.get_mut(self.waker).and_then(Option::take);

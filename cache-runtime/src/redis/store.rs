@@ -78,7 +78,7 @@ pub(crate) struct Store {
 pub(crate) type Reading<'a> = Asked<'a, Wire, Open>;
 
 /// What makes something of replies.
-type Open = fn(&mut [Found]) -> Result<Seen, Fault>;
+type Open = fn(&[Found]) -> Result<Seen, Fault>;
 
 impl Store {
     /// Connects. The current runtime runs the store's tasks.
@@ -141,9 +141,9 @@ impl Store {
 }
 
 /// What the replies tell of an entry and its stamps; a value is moved, not copied.
-fn seen(replies: &mut [Found]) -> Result<Seen, Fault> {
-    let (entry, stamps) = replies.split_first_mut().expect("one reply for the entry at least");
-    let slot = reply::slot(std::mem::replace(entry, Ok(None))?);
+fn seen(replies: &[Found]) -> Result<Seen, Fault> {
+    let (entry, stamps) = replies.split_first().expect("one reply for the entry at least");
+    let slot = reply::slot(entry.clone()?);
     let stamp = |found: &Option<Bytes>| found.as_deref().and_then(reply::stamp);
     let stamps = stamps.iter().map(|found| found.as_ref().map(stamp).map_err(Fault::clone));
     Ok(Seen { slot, stamps: stamps.collect::<Result<_, _>>()? })

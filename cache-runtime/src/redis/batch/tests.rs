@@ -343,7 +343,7 @@ fn a_batch_whose_runtime_is_shut_down_fails() {
     let Desk { runtime, line, reads } = Desk::new();
     let read = |entry| {
         let names = Names { entry, stamps: &[] };
-        Box::pin(reads.ask(names, |replies: &mut [String]| Ok(replies.to_vec()))) as Read<'_>
+        Box::pin(reads.ask(names, |replies: &[String]| Ok(replies.to_vec()))) as Read<'_>
     };
     let mut all = ["alone", "before", "after"].map(read);
     assert!(all[..2].iter_mut().all(|read| poll(read).is_pending()));

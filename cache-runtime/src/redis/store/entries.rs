@@ -31,7 +31,7 @@ impl Store {
     ) -> Result<Leased, Fault> {
         if let (Over::Nothing | Over::Unseen, []) = (over, stamps) {
             let take = Take { entry, token, life: self.lease };
-            let found = self.takes.ask(take, |replies| take_reply(&mut replies[0])).await;
+            let found = self.takes.ask(take, |replies| replies[0].clone()).await;
             return Ok(match reply::typed_slot(found)? {
                 Slot::Empty => Leased::Taken(Vec::new()),
                 held => Leased::Held(held),
@@ -170,7 +170,7 @@ impl Store {
         let life = millis(life);
         if stamps.is_empty() {
             let end = End { entry, token, channel, bytes, life };
-            let held = self.ends.ask(end, |replies| reply::yes(&take_reply(&mut replies[0])?)).await?;
+            let held = self.ends.ask(end, |replies| reply::yes(replies[0].as_ref().map_err(Fault::clone)?)).await?;
             return Ok(Ended { held, stamps: Vec::new() });
         }
         let life = life.to_string();
@@ -219,10 +219,6 @@ impl Store {
         let lease = millis(lease).to_string();
         reply::yes(&self.script(&scripts::REFRESH, entry, &[&etag.0, lease.as_bytes()]).await?)
     }
-}
-
-fn take_reply(reply: &mut Result<Value, Fault>) -> Result<Value, Fault> {
-    std::mem::replace(reply, Ok(Value::Nil))
 }
 
 /// Whether the only lease of a script was held.
