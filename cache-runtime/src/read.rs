@@ -9,7 +9,7 @@
 
 mod follow;
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +70,9 @@ pub(crate) struct Missed {
     /// Whether what other processes invalidated must have been seen, without the time that the bus may take.
     strict: bool,
 }
+
+/// What finds out how a missed call goes on.
+pub(crate) type Finding<'a> = Pin<Box<dyn Future<Output = Way> + Send + 'a>>;
 
 /// How a missed call goes on.
 pub(crate) enum Way {
@@ -168,16 +171,13 @@ pub(crate) fn miss(using: Using<'_>, function: &'static Function, parts: &dyn Pa
 
 impl Missed {
     /// Leads or follows until there is a way on.
-    pub(crate) fn way(&self, coder: &'static Coder) -> Pin<Box<dyn Future<Output = Way> + Send + '_>> {
-        Box::pin(self.find_way(coder))
-    }
-
-    async fn find_way(&self, coder: &'static Coder) -> Way {
+    ///
+    /// Each kind of way is a future of its own size: one for all would be as large as the largest.
+    pub(crate) fn way(&self, coder: &'static Coder) -> Finding<'_> {
         let stale = if self.strict { None } else { self.stale() };
-        // Mostly there is nobody to follow. What those need who follow is boxed: all others would carry it along.
         match self.join(self.fence, self.began, 0) {
-            Turn::Lead(lead) => self.lead(lead, stale, coder, self.began).await,
-            Turn::Follow(follow) => Box::pin(self.find_after(follow, stale, coder)).await,
+            Turn::Lead(lead) => self.lead(lead, stale, coder, self.began),
+            Turn::Follow(follow) => Box::pin(self.find_after(follow, stale, coder)),
         }
     }
 
@@ -195,21 +195,21 @@ impl Missed {
     }
 
     /// Who leads looks once more: a flight may have ended between this call's look and its turn.
-    async fn lead(
+    fn lead(
         &self,
         lead: Lead<Key, Kept>,
         stale: Option<(Kept, Duration)>,
         coder: &'static Coder,
         now: Moment,
-    ) -> Way {
+    ) -> Finding<'_> {
         if let Some(entry) = self.entry() {
             let kept = entry.into_value(self.address.function.is_grouped());
             lead.hit(Arc::clone(&kept));
-            return Way::Value(kept);
+            return Box::pin(ready(Way::Value(kept)));
         }
         match self.node.second_for(self.address.function) {
-            Some(second) => self.lead_in(second, lead, stale, coder, now).await,
-            None => self.led(Way::Lead(Leading { lead, claim: Tenure::Embedded }), stale).await,
+            Some(second) => self.lead_in(second, lead, stale, coder, now),
+            None => Box::pin(self.led(Way::Lead(Leading { lead, claim: Tenure::Embedded }), stale)),
         }
     }
 
@@ -238,28 +238,32 @@ impl Missed {
         self.node.fresh(&self.address.key.probe(), self.address.function.is_grouped())
     }
 
-    /// The leader's way through the second tier: mostly a look. What comes after one that found nothing is boxed.
-    async fn lead_in(
-        &self,
-        second: &Second,
+    /// The leader's way through the second tier: mostly a look.
+    ///
+    /// A block, here and below: the arguments of an asynchronous function take their place twice.
+    fn lead_in<'a>(
+        &'a self,
+        second: &'a Second,
         lead: Lead<Key, Kept>,
         stale: Option<(Kept, Duration)>,
         coder: &'static Coder,
         now: Moment,
-    ) -> Way {
-        let claiming = Claiming { missed: self, lead: &lead, coder, second };
-        if claiming.expects_nothing() {
+    ) -> Finding<'a> {
+        if (Claiming { missed: self, lead: &lead, coder, second }).expects_nothing() {
             let unseen = Ok(Look::Take(Over::Unseen));
-            return self.lead_on(second, lead, stale, (coder, now), unseen).await;
+            return self.lead_on(second, lead, stale, (coder, now), unseen);
         }
-        let seen = match claiming.ask() {
-            Ok(reading) => reading.await,
-            Err(fault) => Err(fault),
-        };
-        match seen.map(|seen| claiming.judge(seen, now)) {
-            Ok(Look::Hit(stored)) => self.lead_by_hit(lead, stored),
-            look => self.lead_on(second, lead, stale, (coder, now), look).await,
-        }
+        Box::pin(async move {
+            let claiming = Claiming { missed: self, lead: &lead, coder, second };
+            let seen = match claiming.ask() {
+                Ok(reading) => reading.await,
+                Err(fault) => Err(fault),
+            };
+            match seen.map(|seen| claiming.judge(seen, now)) {
+                Ok(Look::Hit(stored)) => self.lead_by_hit(lead, stored),
+                look => self.lead_on(second, lead, stale, (coder, now), look).await,
+            }
+        })
     }
 
     fn lead_by_hit(&self, lead: Lead<Key, Kept>, stored: Stored) -> Way {
@@ -269,9 +273,6 @@ impl Missed {
     }
 
     /// Nothing that may be served stands there, or nobody has looked: the right to load it, or a value that comes meanwhile.
-    ///
-    /// A block: the arguments of an asynchronous function take their place twice, and this one is allocated with every
-    /// miss.
     fn lead_on<'a>(
         &'a self,
         second: &'a Second,
@@ -279,7 +280,7 @@ impl Missed {
         stale: Option<(Kept, Duration)>,
         (coder, began): (&'static Coder, Moment),
         mut first: Result<Look, Fault>,
-    ) -> Pin<Box<dyn Future<Output = Way> + Send + 'a>> {
+    ) -> Finding<'a> {
         Box::pin(async move {
             let claim = Claiming { missed: self, lead: &lead, coder, second }.go_on(&mut first, began).await;
             let way = match claim {
