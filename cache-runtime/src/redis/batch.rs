@@ -258,7 +258,9 @@ impl<C: Carrier> Sending<C> {
 
 impl<C: Carrier> Drop for Sending<C> {
     fn drop(&mut self) {
-        self.batch.end(Err(Fault::Broken("the task that asked for all was stopped".to_owned())));
+        if self.batch.outcome.get().is_none() {
+            self.batch.end(Err(Fault::Broken("the task that asked for all was stopped".to_owned())));
+        }
     }
 }
 

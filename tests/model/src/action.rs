@@ -97,7 +97,9 @@ impl Protocol {
     fn leader_actions(&self, state: &State, call: usize, now: Stage, actions: &mut Vec<Action>) {
         match now {
             Stage::Turn => actions.push(Action::Turn(call)),
-            Stage::Reading | Stage::Taking { .. } | Stage::Filling(..) => actions.push(Action::Serve(call)),
+            Stage::Reading | Stage::Asking(_) | Stage::Taking { .. } | Stage::Filling(..) => {
+                actions.push(Action::Serve(call));
+            }
             Stage::Read(_) | Stage::Taken { .. } | Stage::Filled(..) => actions.push(Action::Receive(call)),
             Stage::Waiting(token) if self.may_poll(state, call, token) => actions.push(Action::Poll(call)),
             Stage::Waiting(_) => {}

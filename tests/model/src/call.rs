@@ -95,12 +95,16 @@ impl Protocol {
                 self.end_flight(state, call, Outcome::Looked(version));
                 self.answer(state, call, version);
             }
-            None => self.read(state, call, flight),
+            None if self.config.keys[key].unseen => {
+                let token = self.name(state);
+                self.look(state, call, flight, Stage::Asking(token));
+            }
+            None => self.look(state, call, flight, Stage::Reading),
         }
     }
 
-    /// The read is sent, if the second tier may be read.
-    pub(crate) fn read(&self, state: &mut State, call: usize, flight: Flight) {
+    /// What finds out what stands there is sent, if the second tier may be read.
+    pub(crate) fn look(&self, state: &mut State, call: usize, flight: Flight, sent: Stage) {
         let (process, _) = self.place(call);
         let held = &state.processes[process];
         let is_blocked = held.journal != 0 && !self.lacks(Mutant::Journal);
@@ -116,7 +120,7 @@ impl Protocol {
                 state.calls[other].ahead |= 1 << call;
             }
         }
-        self.lead(state, call, flight, Stage::Reading);
+        self.lead(state, call, flight, sent);
     }
 
     /// A load without a lease: nobody tells whether it was overtaken, so that it may not be joined for long.

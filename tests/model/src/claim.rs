@@ -13,6 +13,7 @@ impl Protocol {
         let (_, key) = self.place(call);
         let next = match flight.stage {
             Stage::Reading => Stage::Read(self.serve_read(state, key)),
+            Stage::Asking(token) => self.serve_ask(state, key, token),
             Stage::Taking { token, over } => {
                 let snapshot = self.serve_take(state, key, token, over);
                 Stage::Taken { token, snapshot }
@@ -33,6 +34,15 @@ impl Protocol {
         let is_over =
             |stored: &Stored, stamp: Name| stored.stamp != stamp || (stamp == 0 && !self.lacks(Mutant::MissingStamp));
         state.server.read(key, |stored, stamp| checks && is_over(stored, stamp))
+    }
+
+    /// The lease, or what stands there.
+    fn serve_ask(&self, state: &mut State, key: usize, token: Name) -> Stage {
+        if let Some(snapshot) = self.serve_take(state, key, token, 0) {
+            return Stage::Taken { token, snapshot: Some(snapshot) };
+        }
+        self.reach(Milestone::FoundUnseen);
+        Stage::Read(self.serve_read(state, key))
     }
 
     /// The stamp of the moment, if the lease was taken. A stamp that is missing is made.
@@ -104,7 +114,7 @@ impl Protocol {
             Stage::Taken { token, snapshot: Some(snapshot) } => {
                 self.lead(state, call, flight, Stage::Loading(Tenure::Lease(token, snapshot)));
             }
-            Stage::Taken { snapshot: None, .. } => self.read(state, call, flight),
+            Stage::Taken { snapshot: None, .. } => self.look(state, call, flight, Stage::Reading),
             Stage::Filled(version, verdict) => self.finish(state, call, flight, version, verdict),
             _ => {}
         }
@@ -137,6 +147,10 @@ impl Protocol {
         match flight.stage {
             Stage::Taking { token, over } => {
                 self.send_late(state, Late::Take(key, token, over));
+                self.load_without(state, call, flight);
+            }
+            Stage::Asking(token) => {
+                self.send_late(state, Late::Take(key, token, 0));
                 self.load_without(state, call, flight);
             }
             Stage::Filling(tenure, version) => {

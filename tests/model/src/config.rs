@@ -54,6 +54,8 @@ pub struct KeySpec {
     pub grouped: bool,
     /// Whether its function uses the in-process tier.
     pub l1: bool,
+    /// Whether leases are taken without a look before.
+    pub unseen: bool,
     /// The one process that has its function; else all have.
     pub only: Option<usize>,
 }

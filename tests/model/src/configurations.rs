@@ -6,8 +6,8 @@ use crate::milestone::Milestone as M;
 
 /// The configurations of every test run.
 pub const SMALL: &[Config] = &[
-    JOIN, LEASE, GROUP, MEMBERS, SHARD, HOT, HANDS, STALE, PUT, OWN, NEAR, GAP, START, FAILOVER, JOURNAL, ROUTES,
-    FOREIGN, TOKEN, WITHOUT,
+    JOIN, LEASE, UNSEEN, GROUP, MEMBERS, SHARD, HOT, HANDS, STALE, PUT, OWN, NEAR, GAP, START, FAILOVER, JOURNAL,
+    ROUTES, FOREIGN, TOKEN, WITHOUT,
 ];
 
 /// The configurations that take long: more of everything, and faults together.
@@ -16,7 +16,7 @@ pub const LARGE: &[Config] = &[ANOTHER, CROWD, GROUPS, FLEET, STORM, OUTAGE, MIX
 const CALM: Faults =
     Faults { evictions: 0, agings: 0, timeouts: 0, leaves: 0, crashes: 0, trims: 0, failovers: 0, ticks: 0 };
 
-const STRICT: KeySpec = KeySpec { grouped: false, l1: false, only: None };
+const STRICT: KeySpec = KeySpec { grouped: false, l1: false, unseen: false, only: None };
 const GROUPED: KeySpec = KeySpec { grouped: true, ..STRICT };
 const KEPT: KeySpec = KeySpec { l1: true, ..STRICT };
 
@@ -69,6 +69,18 @@ pub const LEASE: Config = Config {
     writes: &[write(0)],
     faults: Faults { evictions: 1, timeouts: 1, ..CALM },
     reaches: &[M::Waited, M::LateFill, M::LateInvalidation, M::LeaseExpired, M::Refused],
+    ..BASE
+};
+
+/// Leases are taken without a look before them; values age, entries are evicted.
+pub const UNSEEN: Config = Config {
+    name: "unseen",
+    about: "leases are taken without a look before them; values age, entries are evicted",
+    keys: &[KeySpec { unseen: true, ..STRICT }],
+    calls: &[call(0), call(0), call(1)],
+    writes: &[write(1)],
+    faults: Faults { evictions: 1, agings: 1, ..CALM },
+    reaches: &[M::FoundUnseen, M::HitStored, M::Stale, M::Waited, M::Joined, M::Lost, M::Refused],
     ..BASE
 };
 

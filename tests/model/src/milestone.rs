@@ -15,6 +15,8 @@ pub enum Milestone {
     WriteHot,
     /// A call waited for another process's lease.
     Waited,
+    /// A lease was asked for without a look, and something stood there.
+    FoundUnseen,
     /// A lease was taken over a value of another stamp.
     TakenOver,
     /// A fill was refused.

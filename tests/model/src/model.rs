@@ -203,7 +203,7 @@ impl Protocol {
             (Action::Turn(_), Phase::Leading(flight)) => self.turn(state, call, flight),
             (Action::Serve(_), Phase::Leading(flight)) => self.serve(state, call, flight),
             (Action::Receive(_), Phase::Leading(flight)) => self.receive(state, call, flight),
-            (Action::Poll(_), Phase::Leading(flight)) => self.read(state, call, flight),
+            (Action::Poll(_), Phase::Leading(flight)) => self.look(state, call, flight, Stage::Reading),
             (Action::Fill(_), Phase::Leading(flight)) => self.seal(state, call, flight),
             (Action::Load(_), Phase::Leading(flight)) => {
                 if let Stage::Loading(tenure) = flight.stage {

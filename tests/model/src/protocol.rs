@@ -269,6 +269,8 @@ pub enum Stage {
     Turn,
     /// GET was sent.
     Reading,
+    /// SET NX GET was sent for this lease, without a look before it.
+    Asking(Name),
     /// GET was answered.
     Read(Seen),
     /// Another process holds this lease.

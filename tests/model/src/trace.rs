@@ -135,6 +135,7 @@ fn entered(stage: Stage) -> String {
     match stage {
         Stage::Turn => "has its turn".to_owned(),
         Stage::Reading => "sends GET".to_owned(),
+        Stage::Asking(token) => format!("asks for lease {token}, or for what stands there"),
         Stage::Read(Seen::Hit(version)) => format!(": GET finds version {version}"),
         Stage::Read(Seen::Stale(version, None)) => format!(": GET finds version {version}, past its ttl"),
         Stage::Read(Seen::Stale(version, Some(_))) => {

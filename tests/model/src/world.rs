@@ -192,7 +192,7 @@ impl Protocol {
 fn holds(call: &Call, token: Name) -> bool {
     let Phase::Leading(flight) = call.phase else { return false };
     match flight.stage {
-        Stage::Taking { token: own, .. } | Stage::Taken { token: own, .. } => own == token,
+        Stage::Asking(own) | Stage::Taking { token: own, .. } | Stage::Taken { token: own, .. } => own == token,
         Stage::Loading(tenure) | Stage::Loaded(tenure, _) | Stage::Filling(tenure, _) => {
             matches!(tenure, Tenure::Lease(own, _) if own == token)
         }
