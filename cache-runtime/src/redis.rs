@@ -12,6 +12,9 @@
 
 mod backoff;
 mod batch;
+// Beside it, since it is compiled for explored schedules too.
+#[cfg(test)]
+mod batch_tests;
 mod bounded;
 mod breaker;
 mod connection;

@@ -12,14 +12,10 @@
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
-use tokio::runtime::Handle;
-
 use crate::fault::Fault;
-use crate::sync::{Mutex, lock};
+use crate::sync::{Arc, AtomicUsize, Handle, Mutex, OnceLock, Ordering, lock};
 
 /// What carries operations of one kind to the server and their replies back.
 pub(crate) trait Carrier: Send + Sync + 'static {
@@ -46,34 +42,34 @@ pub(crate) trait Carrier: Send + Sync + 'static {
 }
 
 /// Most replies to one batch, while they are small.
-const MOST_REPLIES: usize = 256;
+pub(super) const MOST_REPLIES: usize = 256;
 
 /// Operations that a batch has room for without growing.
 const FEW: usize = 32;
 
 /// Fewest replies that a batch may have, however large they are.
-const FEWEST_REPLIES: usize = 8;
+pub(super) const FEWEST_REPLIES: usize = 8;
 
 /// The size that a batch's reply is to have at most: a larger one would hold up all others on its connection.
 const REPLY_BYTES: usize = 256 * 1024;
 
 /// Gathers operations of one kind.
 pub(crate) struct Batches<C: Carrier> {
-    shared: Arc<Shared<C>>,
+    pub(super) shared: Arc<Shared<C>>,
 }
 
-struct Shared<C: Carrier> {
+pub(super) struct Shared<C: Carrier> {
     carrier: C,
     runtime: Handle,
     /// The batch that takes operations, if there is one. It may be closed by now.
-    gathering: Mutex<Option<Arc<Batch<C>>>>,
+    pub(super) gathering: Mutex<Option<Arc<Batch<C>>>>,
     /// How many batches and operations without one are under way.
-    flying: AtomicUsize,
+    pub(super) flying: AtomicUsize,
     /// How many bytes a reply has, on a moving average.
     size: AtomicUsize,
 }
 
-struct Batch<C: Carrier> {
+pub(super) struct Batch<C: Carrier> {
     state: Mutex<State<C>>,
     /// The replies. Read without the lock: those who asked come all at once.
     outcome: OnceLock<Result<Vec<C::Reply>, Fault>>,
@@ -142,14 +138,14 @@ impl<C: Carrier> Shared<C> {
         Ok(replies)
     }
 
-    fn weigh(&self, replies: &[C::Reply]) {
+    pub(super) fn weigh(&self, replies: &[C::Reply]) {
         let size = replies.iter().map(C::size).sum::<usize>() / replies.len().max(1);
         let mean = self.size.load(Ordering::Relaxed);
         // Half of what is new: a lost update does no harm, and large values are noticed at once.
         self.size.store(mean.midpoint(size), Ordering::Relaxed);
     }
 
-    fn most_replies(&self) -> usize {
+    pub(super) fn most_replies(&self) -> usize {
         (REPLY_BYTES / self.size.load(Ordering::Relaxed).max(1)).clamp(FEWEST_REPLIES, MOST_REPLIES)
     }
 
@@ -259,6 +255,7 @@ impl<C: Carrier> Sending<C> {
 impl<C: Carrier> Drop for Sending<C> {
     fn drop(&mut self) {
         if self.batch.outcome.get().is_none() {
+            self.shared.forget(&self.batch);
             self.batch.end(Err(Fault::Broken("the task that asked for all was stopped".to_owned())));
         }
     }
@@ -374,6 +371,3 @@ impl<C: Carrier> Drop for Place<C> {
         drop(waker);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -16,6 +16,8 @@ use std::time::Duration;
 use shuttle::scheduler::RandomScheduler;
 use shuttle::{Runner, thread};
 
+#[path = "../../../cache-runtime/src/redis/batch.rs"]
+mod batch;
 #[path = "../../../cache-runtime/src/redis/breaker.rs"]
 mod breaker;
 #[expect(clippy::inline_always, reason = "measured, in the runtime")]
@@ -33,16 +35,17 @@ mod flight;
 #[path = "../../../cache-runtime/src/right.rs"]
 mod right;
 
+mod batches;
 mod bus;
 mod stopped_server;
+mod sync;
 
-/// The runtime's module of this name, for the explorer.
-mod sync {
-    pub(crate) use shuttle::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-    pub(crate) use shuttle::sync::{Arc, Mutex, MutexGuard};
-
-    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-        mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+/// The runtime's module of this name, of which only this much is seen here.
+mod fault {
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub(crate) enum Fault {
+        Broken(String),
+        Nonsense(String),
     }
 }
 

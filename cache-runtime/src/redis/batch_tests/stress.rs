@@ -1,9 +1,16 @@
 //! Many callers on many threads.
 
+use std::future::Future;
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use super::*;
+use tokio::runtime::Builder;
+
+use crate::fault::Fault;
+use crate::redis::batch::{Batches, Carrier};
+use crate::redis::batch_tests::desk::Names;
+use crate::sync::{Arc, Ordering};
 
 /// Answers after a while, or a while later.
 #[derive(Clone)]
