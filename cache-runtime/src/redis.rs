@@ -39,6 +39,7 @@ mod store;
 mod target;
 mod tls;
 mod topology;
+mod under_way;
 mod wake;
 
 pub(crate) use self::hash_slot::HashSlot;

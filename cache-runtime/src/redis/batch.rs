@@ -5,6 +5,10 @@
 //! as soon as whatever was ready to run has run: whoever is about to ask anyway is taken along, and still nothing waits
 //! for time to pass or for a reply. Many batches may be under way.
 //!
+//! A batch that holds as many operations as are under way goes out before that. Otherwise callers who ask again and again
+//! would all come to be in one batch, as buses on one line do: client and server would take turns, each idle while the
+//! other works. So there are two, and while one is answered, those of the other have their replies.
+//!
 //! A caller that is dropped, or not polled, holds up nobody: a batch belongs to its task, not to the one who began it.
 //! What no caller waits for any more is not sent. A batch always ends: if its task does not (its runtime is shut down, or
 //! it panics), its operations fail.
@@ -14,6 +18,7 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use super::under_way::{Flight, UnderWay};
 use crate::fault::Fault;
 use crate::sync::{Arc, AtomicUsize, Handle, Mutex, OnceLock, Ordering, lock};
 
@@ -63,8 +68,8 @@ pub(super) struct Shared<C: Carrier> {
     runtime: Handle,
     /// The batch that takes operations, if there is one. It may be closed by now.
     pub(super) gathering: Mutex<Option<Arc<Batch<C>>>>,
-    /// How many batches and operations without one are under way.
-    pub(super) flying: AtomicUsize,
+    /// Batches, and operations without one.
+    pub(super) under_way: UnderWay,
     /// How many bytes a reply has, on a moving average.
     size: AtomicUsize,
 }
@@ -98,7 +103,7 @@ impl<C: Carrier> Batches<C> {
             carrier,
             runtime,
             gathering: Mutex::new(None),
-            flying: AtomicUsize::new(0),
+            under_way: UnderWay::new(),
             size: AtomicUsize::new(0),
         };
         Self { shared: Arc::new(shared) }
@@ -155,13 +160,22 @@ impl<C: Carrier> Shared<C> {
         if let Some(batch) = gathering.as_ref()
             && let Some(place) = batch.join(self, item, waker)
         {
+            if self.under_way.is_matched_by(place.replies.end) {
+                *gathering = None;
+                drop(gathering);
+                if let Some(sending) = Sending::begin(self, &place.batch) {
+                    self.runtime.spawn(sending.run());
+                }
+            }
             return place;
         }
         let batch = Arc::new(Batch::new());
         let place = batch.join(self, item, waker).expect("an empty batch takes any operation");
         *gathering = Some(Arc::clone(&batch));
         drop(gathering);
-        self.runtime.spawn(Sending { shared: Arc::clone(self), batch }.run());
+        // Whoever asks meanwhile is to go with it, not alone.
+        self.under_way.begin(0);
+        self.runtime.spawn(Gathering { shared: Arc::clone(self), batch: Some(batch) }.run());
         place
     }
 
@@ -225,15 +239,15 @@ impl<C: Carrier> Batch<C> {
     }
 }
 
-/// The duty to send a batch and to end it.
-struct Sending<C: Carrier> {
+/// The duty to send a batch once whoever is about to ask has asked, unless it goes out before.
+struct Gathering<C: Carrier> {
     shared: Arc<Shared<C>>,
-    batch: Arc<Batch<C>>,
+    /// Until it is closed.
+    batch: Option<Arc<Batch<C>>>,
 }
 
-impl<C: Carrier> Sending<C> {
-    async fn run(self) {
-        let flight = Flight::another(&self.shared);
+impl<C: Carrier> Gathering<C> {
+    async fn run(mut self) {
         let mut yielded = false;
         std::future::poll_fn(|context| {
             if std::mem::replace(&mut yielded, true) {
@@ -243,47 +257,59 @@ impl<C: Carrier> Sending<C> {
             Poll::Pending
         })
         .await;
-        self.shared.forget(&self.batch);
-        if let Some((load, replies)) = self.batch.close() {
-            let outcome = self.shared.carry(load, replies).await;
-            drop(flight);
-            self.batch.end(outcome);
+        if let Some(sending) = self.close() {
+            sending.run().await;
         }
+    }
+
+    fn close(&mut self) -> Option<Sending<C>> {
+        let batch = self.batch.take()?;
+        self.shared.forget(&batch);
+        let sending = Sending::begin(&self.shared, &batch);
+        self.shared.under_way.end(0);
+        sending
+    }
+}
+
+impl<C: Carrier> Drop for Gathering<C> {
+    fn drop(&mut self) {
+        drop(self.close());
+    }
+}
+
+/// The duty to send a batch that nobody joins any more, and to end it.
+struct Sending<C: Carrier> {
+    shared: Arc<Shared<C>>,
+    batch: Arc<Batch<C>>,
+    load: C::Load,
+    /// How many there will be.
+    replies: usize,
+}
+
+impl<C: Carrier> Sending<C> {
+    /// Nothing if somebody else has it, or everybody who asked has left.
+    fn begin(shared: &Arc<Shared<C>>, batch: &Arc<Batch<C>>) -> Option<Self> {
+        let (load, replies) = batch.close()?;
+        shared.under_way.begin(replies);
+        Some(Self { shared: Arc::clone(shared), batch: Arc::clone(batch), load, replies })
+    }
+
+    async fn run(mut self) {
+        let outcome = self.shared.carry(std::mem::take(&mut self.load), self.replies).await;
+        self.end(outcome);
+    }
+
+    fn end(&self, outcome: Result<Vec<C::Reply>, Fault>) {
+        self.shared.under_way.end(self.replies);
+        self.batch.end(outcome);
     }
 }
 
 impl<C: Carrier> Drop for Sending<C> {
     fn drop(&mut self) {
         if self.batch.outcome.get().is_none() {
-            self.shared.forget(&self.batch);
-            self.batch.end(Err(Fault::Broken("the task that asked for all was stopped".to_owned())));
+            self.end(Err(Fault::Broken("the task that asked for all was stopped".to_owned())));
         }
-    }
-}
-
-/// Something under way.
-struct Flight<'a>(&'a AtomicUsize);
-
-impl<'a> Flight<'a> {
-    /// Only if nothing else is.
-    fn alone<C: Carrier>(shared: &'a Shared<C>) -> Option<Self> {
-        let flying = &shared.flying;
-        // Read first: under load it is never 0, and a line that is only read stays in every processor's cache.
-        if flying.load(Ordering::Relaxed) > 0 {
-            return None;
-        }
-        flying.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok().then(|| Self(flying))
-    }
-
-    fn another<C: Carrier>(shared: &'a Shared<C>) -> Self {
-        shared.flying.fetch_add(1, Ordering::Relaxed);
-        Self(&shared.flying)
-    }
-}
-
-impl Drop for Flight<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -313,7 +339,7 @@ impl<C: Carrier, T, F: FnOnce(&[C::Reply]) -> Result<T, Fault>> Future for Asked
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         if matches!(this.stage, Stage::New) {
-            this.stage = match Flight::alone(this.shared) {
+            this.stage = match this.shared.under_way.alone(C::count(this.item)) {
                 Some(flight) => Stage::Alone(this.shared.alone(flight, this.item)),
                 None => Stage::Together(this.shared.join(this.item, context.waker())),
             };

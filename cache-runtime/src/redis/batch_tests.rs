@@ -222,16 +222,42 @@ fn a_full_batch_takes_no_more() {
 #[test]
 fn a_batch_is_not_longer_than_its_reply_may_be() {
     let desk = Desk::new();
-    let names: Vec<String> = (0..=MOST_REPLIES).map(|i| i.to_string()).collect();
+    // Those before it go out early.
+    let early = [16, 17, 34];
+    let names: Vec<String> = (0..=early.iter().sum::<usize>() + MOST_REPLIES).map(|i| i.to_string()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (_alone, _reads) = desk.gather(&names);
     desk.run();
-    assert_eq!(desk.sent().iter().map(Vec::len).collect::<Vec<_>>(), [1, MOST_REPLIES, 1]);
+    assert_eq!(desk.lengths(), [&[1], &early[..], &[MOST_REPLIES, 1]].concat());
     let size = |bytes: usize| {
         (0..32).for_each(|_| desk.reads.shared.weigh(&[" ".repeat(bytes)]));
         desk.reads.shared.most_replies()
     };
     assert_eq!([size(0), size(100), size(16 * 1024), size(1 << 20)], [MOST_REPLIES, MOST_REPLIES, 16, FEWEST_REPLIES]);
+}
+
+#[test]
+fn as_many_as_are_under_way_do_not_wait_for_more() {
+    let desk = Desk::new();
+    let names: Vec<String> = (0..40).map(|i| i.to_string()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (_alone, mut reads) = desk.gather(&names);
+    desk.run();
+    assert_eq!(desk.lengths(), [1, 16, 17, 7]);
+    // Callers of one batch ask again while the others are under way: they are not joined by those.
+    desk.next().answer();
+    desk.next().answer();
+    desk.run();
+    check(&mut reads[0], &["=0"]);
+    check(&mut reads[15], &["=15"]);
+    let mut again: Vec<_> = names[..16].iter().map(|name| desk.read(name, &[])).collect();
+    assert!(again.iter_mut().all(|read| poll(read).is_pending()));
+    desk.run();
+    assert_eq!(desk.lengths(), [17, 7, 16]);
+    let mut others: Vec<_> = names[16..].iter().map(|name| desk.read(name, &[])).collect();
+    assert!(others.iter_mut().all(|read| poll(read).is_pending()));
+    desk.run();
+    assert_eq!(desk.lengths(), [17, 7, 16, 24], "40 are under way: nobody has to be early");
 }
 
 #[test]
@@ -242,7 +268,7 @@ fn a_read_with_many_stamps_is_a_batch_of_its_own() {
     reads.push(desk.read("b", &stamps));
     assert!(poll(&mut reads[1]).is_pending());
     desk.run();
-    assert_eq!(desk.sent().iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, MOST_REPLIES + 8]);
+    assert_eq!(desk.lengths(), [1, 1, MOST_REPLIES + 8]);
     desk.answer_all();
     assert!(matches!(poll(&mut reads[1]), Poll::Ready(Ok(replies)) if replies.len() == MOST_REPLIES + 8));
 }

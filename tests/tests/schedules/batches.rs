@@ -12,12 +12,15 @@ use crate::explore;
 use crate::fault::Fault;
 use crate::rules::Rules;
 use crate::schedules;
-use crate::sync::{Arc, Handle, Ordering, Tasks, lock};
+use crate::sync::{Arc, Handle, Tasks, lock};
 
 /// Answers with the number that was asked for, and some more.
 struct Line;
 
 const MORE: u64 = 100;
+
+/// To one operation: two of them are a batch that goes out early.
+const REPLIES: usize = 8;
 
 impl Carrier for Line {
     type Item<'a> = u64;
@@ -25,7 +28,7 @@ impl Carrier for Line {
     type Reply = u64;
 
     fn count(_: u64) -> usize {
-        1
+        REPLIES
     }
 
     fn add(&self, load: &mut Vec<u64>, item: u64) {
@@ -40,7 +43,7 @@ impl Carrier for Line {
         for _ in 0..3 {
             shuttle::future::yield_now().await;
         }
-        Ok(load.into_iter().map(|item| item + MORE).collect())
+        Ok(load.into_iter().flat_map(|item| [item + MORE; REPLIES]).collect())
     }
 
     fn size(_: &u64) -> usize {
@@ -55,7 +58,7 @@ type Check = fn(u64, &Result<u64, Fault>);
 type Call = fn(&Batches<Line>, u64, Check);
 
 fn ask(batches: &Batches<Line>, item: u64) -> impl Future<Output = Result<u64, Fault>> {
-    batches.ask(item, |replies| Ok(replies[0]))
+    batches.ask(item, |replies| Ok(replies[REPLIES - 1]))
 }
 
 fn wait(batches: &Batches<Line>, item: u64, check: Check) {
@@ -98,7 +101,7 @@ fn run(tasks: Tasks, calls: &[Call], check: Check) {
         caller.join().expect("no assertion failed");
     }
     runtime.rest();
-    assert_eq!(batches.shared.flying.load(Ordering::Relaxed), 0, "nothing is under way any more");
+    assert!(batches.shared.under_way.is_nothing(), "something is under way for ever");
     assert!(lock(&batches.shared.gathering).is_none(), "replies outlive those who asked");
 }
 

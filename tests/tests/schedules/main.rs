@@ -34,6 +34,8 @@ mod flight;
 #[expect(dead_code, reason = "the runtime uses more of it")]
 #[path = "../../../cache-runtime/src/right.rs"]
 mod right;
+#[path = "../../../cache-runtime/src/redis/under_way.rs"]
+mod under_way;
 
 mod batches;
 mod bus;

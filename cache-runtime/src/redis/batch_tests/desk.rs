@@ -125,6 +125,10 @@ impl Desk {
         lock(&self.line.sent).iter().map(|sent| sent.names.clone()).collect()
     }
 
+    pub(super) fn lengths(&self) -> Vec<usize> {
+        self.sent().iter().map(Vec::len).collect()
+    }
+
     pub(super) fn next(&self) -> Sent {
         lock(&self.line.sent).pop_front().expect("something was sent")
     }
@@ -137,7 +141,7 @@ impl Desk {
 
     #[track_caller]
     pub(super) fn check_at_rest(&self) {
-        assert_eq!(self.reads.shared.flying.load(Ordering::Relaxed), 0);
+        assert!(self.reads.shared.under_way.is_nothing());
         assert!(lock(&self.reads.shared.gathering).is_none());
         assert_eq!(Arc::strong_count(&self.reads.shared), 1);
     }

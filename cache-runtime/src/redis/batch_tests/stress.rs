@@ -10,7 +10,7 @@ use tokio::runtime::Builder;
 use crate::fault::Fault;
 use crate::redis::batch::{Batches, Carrier};
 use crate::redis::batch_tests::desk::Names;
-use crate::sync::{Arc, Ordering};
+use crate::sync::Arc;
 
 /// Answers after a while, or a while later.
 #[derive(Clone)]
@@ -56,7 +56,7 @@ fn callers_that_come_and_go_on_many_threads_get_their_own_or_nothing() {
         }
         // Batches whose callers have all left end a little later.
         let at_rest = async {
-            while reads.shared.flying.load(Ordering::Relaxed) > 0 {
+            while !reads.shared.under_way.is_nothing() {
                 tokio::task::yield_now().await;
             }
         };
