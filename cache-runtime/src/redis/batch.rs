@@ -18,7 +18,7 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use super::under_way::{Flight, UnderWay};
+use super::under_way::{Flight, UnderWay, let_others_run};
 use crate::fault::Fault;
 use crate::sync::{Arc, AtomicUsize, Handle, Mutex, OnceLock, Ordering, lock};
 
@@ -248,15 +248,7 @@ struct Gathering<C: Carrier> {
 
 impl<C: Carrier> Gathering<C> {
     async fn run(mut self) {
-        let mut yielded = false;
-        std::future::poll_fn(|context| {
-            if std::mem::replace(&mut yielded, true) {
-                return Poll::Ready(());
-            }
-            context.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+        let_others_run().await;
         if let Some(sending) = self.close() {
             sending.run().await;
         }

@@ -1,4 +1,6 @@
-//! What is under way to the server and back, counted.
+//! What is under way to the server and back, counted, and when more is sent.
+
+use std::task::Poll;
 
 use crate::sync::{AtomicUsize, Ordering};
 
@@ -7,6 +9,10 @@ const LEAST_EARLY: usize = 16;
 
 /// With more than this under way both client and server have enough to do, and fewer batches are cheaper.
 const MOST_EARLY: usize = 64;
+
+/// How often whoever is ready to run has its turn before a batch goes out. Once would do on one thread; where several
+/// share the work, most of those who are about to ask have theirs on another.
+const TURNS: usize = 4;
 
 /// Counts of flights and of the replies that they ask for.
 #[derive(Debug)]
@@ -65,4 +71,18 @@ impl Drop for Flight<'_> {
     fn drop(&mut self) {
         self.all.end(self.replies);
     }
+}
+
+/// Ends when others that were ready to run have had their turns.
+pub(crate) async fn let_others_run() {
+    let mut turns = 0;
+    std::future::poll_fn(|context| {
+        if turns == TURNS {
+            return Poll::Ready(());
+        }
+        turns += 1;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

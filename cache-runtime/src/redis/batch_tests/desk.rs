@@ -115,7 +115,7 @@ impl Desk {
     /// Lets the tasks of batches run until they wait.
     pub(super) fn run(&self) {
         self.runtime.block_on(async {
-            for _ in 0..4 {
+            for _ in 0..10 {
                 tokio::task::yield_now().await;
             }
         });
