@@ -2,12 +2,13 @@
 //!
 //! An operation that finds nothing under way goes out alone, at once and in its caller's own task: nothing is waited for,
 //! and nobody else depends on it. While anything is under way, operations gather in a batch, which a task of its own sends
-//! as soon as whatever was ready to run has run: whoever is about to ask anyway is taken along, and still nothing waits
-//! for time to pass or for a reply. Many batches may be under way.
+//! as soon as whatever was ready to run has had its turns: whoever is about to ask anyway is taken along, and still
+//! nothing waits for time to pass or for a reply. Many batches may be under way.
 //!
-//! A batch that holds as many operations as are under way goes out before that. Otherwise callers who ask again and again
-//! would all come to be in one batch, as buses on one line do: client and server would take turns, each idle while the
-//! other works. So there are two, and while one is answered, those of the other have their replies.
+//! A batch that holds as many operations as are under way, while those are few, goes out before that. Otherwise callers
+//! who ask again and again would all come to be in one batch, as buses on one line do: client and server would take
+//! turns, each idle while the other works. So there are two, and while one is answered, those of the other have their
+//! replies.
 //!
 //! A caller that is dropped, or not polled, holds up nobody: a batch belongs to its task, not to the one who began it.
 //! What no caller waits for any more is not sent. A batch always ends: if its task does not (its runtime is shut down, or
