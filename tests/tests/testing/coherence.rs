@@ -12,6 +12,9 @@ use tokio::task::yield_now;
 /// Runs of each search.
 const RUNS: u64 = 20;
 
+/// Runs in which a load ended, and another began and was kept, before somebody who had joined the first was answered.
+const JOINED: [u64; 3] = [18_215_613_012_226_242_433, 5_889_787_847_785_732_739, 40_480_539_025_788_223];
+
 // A service.
 
 /// Its source: what the caches of one test load.
@@ -268,6 +271,16 @@ async fn a_seed_repeats_what_was_found() {
     let again = search(Coherence::new().seed(found.seed()), event_first).await.expect_err("it is as wrong");
     let first_line = |found: &Incoherence| found.to_string().split(" had returned").next().map(str::to_owned);
     assert_eq!(first_line(&found), first_line(&again));
+}
+
+/// Who joins a load that was overtaken is answered by it, though a later one is kept by then: the source is not blamed.
+#[tokio::test]
+async fn the_load_that_was_joined_is_told_from_a_later_one() {
+    for seed in JOINED {
+        let search_of = Coherence::new().seed(seed).builder(|builder| builder.without_rule(Rule::Detach));
+        let found = search(search_of, rightly).await.expect_err("it keeps what was overtaken");
+        assert_eq!(*found.mistake(), Mistake::Cache, "{found}");
+    }
 }
 
 /// A cache that breaks its rules is found too, and nobody else is blamed.

@@ -91,6 +91,7 @@ struct Evidence<'a> {
 #[derive(Clone, Copy, Debug)]
 struct Load {
     began: Nanos,
+    ended: Nanos,
     kept: bool,
 }
 
@@ -125,13 +126,28 @@ impl<'a> Evidence<'a> {
         }
         let announced = self.announced_at(covered, write);
         let between = |load: &Load| announced < load.began && load.began < returned;
-        // What another process filled into the second tier need not be kept in its own.
-        let suspects = if self.suspicion.is_embedded { self.last_load().into_iter().collect() } else { self.loads() };
-        match suspects.iter().map(|load| load.began).max() {
+        let suspects = self.suspects(answered);
+        match suspects.iter().map(|load| load.began).min() {
             _ if suspects.iter().any(between) => Mistake::AnnouncedEarly,
             Some(began) if began > returned && self.suspicion.is_embedded => Mistake::SourceLags,
             Some(_) | None => Mistake::Cache,
         }
+    }
+
+    /// The loads that the answer may have come from.
+    fn suspects(&self, answered: &Answered) -> Vec<Load> {
+        // What another process filled into the second tier need not be kept in its own.
+        if !self.suspicion.is_embedded {
+            return self.loads();
+        }
+        if answered.outcome == Outcome::Joined {
+            // Not the last of all: between its end and the return of the read others may have begun and ended.
+            let joined: Vec<_> = self.loads().into_iter().filter(|load| load.ended >= self.suspicion.began).collect();
+            if !joined.is_empty() {
+                return joined;
+            }
+        }
+        self.last_load().into_iter().collect()
     }
 
     fn unannounced(&self, answered: &Answered, write: Written, returned: Nanos) -> Mistake {
@@ -174,20 +190,19 @@ impl<'a> Evidence<'a> {
         let (mut under_way, mut loads) = (HashMap::new(), Vec::new());
         for event in self.events().filter(|event| event.at <= self.suspicion.ended) {
             let is_of_key = |text: &String| self.texts.first() == Some(&text.as_str());
-            match &event.what {
+            let (began, kept) = match &event.what {
                 What::Loading { load, text } if is_of_key(text) => {
                     under_way.insert((event.process, *load), event.at);
+                    continue;
                 }
                 What::Loaded { load, text } if is_of_key(text) => {
-                    let began = under_way.get(&(event.process, *load)).copied();
-                    loads.extend(began.map(|began| Load { began, kept: false }));
+                    (under_way.get(&(event.process, *load)).copied(), false)
                 }
-                What::Kept { load, text } if is_of_key(text) => {
-                    let began = under_way.remove(&(event.process, *load));
-                    loads.extend(began.map(|began| Load { began, kept: true }));
-                }
-                _ => {}
-            }
+                What::Kept { load, text } if is_of_key(text) => (under_way.remove(&(event.process, *load)), true),
+                What::Refused { load, text } if is_of_key(text) => (under_way.remove(&(event.process, *load)), false),
+                _ => continue,
+            };
+            loads.extend(began.map(|began| Load { began, ended: event.at, kept }));
         }
         loads
     }
