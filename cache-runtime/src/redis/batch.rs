@@ -232,10 +232,7 @@ impl<C: Carrier> Batch<C> {
             return;
         }
         // After the outcome: who finds no place for a waker any more, under the same lock, finds that.
-        let mut state = lock(&self.state);
-        state.phase = Phase::Closed;
-        let wakers = std::mem::take(&mut state.wakers);
-        drop(state);
+        let wakers = std::mem::take(&mut lock(&self.state).wakers);
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
 }

@@ -5,10 +5,10 @@ use std::task::Poll;
 use crate::sync::{AtomicUsize, Ordering};
 
 /// Fewest replies to a batch that goes out early: a smaller one costs more than it gains.
-const LEAST_EARLY: usize = 16;
+const LEAST_EARLY: usize = 24;
 
 /// With more than this under way both client and server have enough to do, and fewer batches are cheaper.
-const MOST_EARLY: usize = 64;
+const MOST_EARLY: usize = 48;
 
 /// How often whoever is ready to run has its turn before a batch goes out. Once would do on one thread; where several
 /// share the work, most of those who are about to ask have theirs on another.

@@ -93,7 +93,8 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn new() -> Self {
-        let runtime = Builder::new_current_thread().build().expect("a runtime");
+        // Whoever tests has a turn after each of a task's.
+        let runtime = Builder::new_current_thread().event_interval(1).build().expect("a runtime");
         let line = Line::default();
         let reads = Batches::new(line.clone(), runtime.handle().clone());
         Self { runtime, line, reads }
@@ -115,7 +116,7 @@ impl Desk {
     /// Lets the tasks of batches run until they wait.
     pub(super) fn run(&self) {
         self.runtime.block_on(async {
-            for _ in 0..10 {
+            for _ in 0..100 {
                 tokio::task::yield_now().await;
             }
         });
