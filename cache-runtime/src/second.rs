@@ -121,8 +121,9 @@ pub(crate) struct Second {
     pub(crate) loads: Arc<Semaphore>,
     /// Whether the server knows which events name this process's keys: before that nothing may be stored there.
     registered: AtomicBool,
-    /// When the server was last found to have lost something, or to be another one.
-    lost: Mutex<Option<Instant>>,
+    /// When the server was last found to have lost something, or to be another one. At first, when this process began to
+    /// look: what happened shortly before, it cannot know.
+    lost: Mutex<Instant>,
     /// The task that reads the bus.
     reading: Mutex<Option<AbortHandle>>,
     /// How far the bus was applied.
@@ -165,7 +166,7 @@ impl Second {
             clock: ServerClock::new(),
             loads: Arc::new(Semaphore::new(settings.load_limit.clamp(1, Semaphore::MAX_PERMITS))),
             registered: AtomicBool::new(false),
-            lost: Mutex::new(None),
+            lost: Mutex::new(Instant::now()),
             reading: Mutex::default(),
             applied: Mutex::default(),
             store,
@@ -206,13 +207,13 @@ impl Second {
     }
 
     pub(crate) fn set_lost(&self) {
-        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
     /// Whether rights may be in force that the server which granted them has lost, or never knew.
     pub(crate) fn has_lost_lately(&self) -> bool {
         let lost = *self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        lost.is_some_and(|lost| lost.elapsed() <= self.settings.max_staleness)
+        lost.elapsed() <= self.settings.max_staleness
     }
 
     /// Whether this process has applied what the token stands for.

@@ -20,21 +20,41 @@ async fn item(id: u64, #[cache(skip)] source: &Gate) -> u64 {
     source.load().await
 }
 
+/// How long a right to serve lasts here, and how long a process waits that has just started.
+const RIGHT: Duration = Duration::from_secs(3);
+
+/// A process in doubt waits this long, and not until the others' rights are over.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// It has been there for longer than any right that was in force before it.
+async fn grow_old(cache: &Cache) {
+    cache.publish(&Changed { id: 99 }).everywhere(5 * RIGHT).await.expect("nothing is in doubt any more");
+}
+
+/// In the snapshot, the right of every process is long over, and they are known for ever.
+fn save_ended_rights(server: &RedisServer) {
+    for node in server.cli(&["HKEYS", "{test:bus}:nodes"]).lines() {
+        server.cli(&["HSET", "{test:bus}:nodes", node, if node == ":since" { "1" } else { "0-0 1" }]);
+    }
+    server.save();
+}
+
 /// The server loses who reads the bus, and with it a process that still serves what it has.
 #[tokio::test]
 async fn everywhere_waits_for_processes_that_the_server_has_forgotten() {
     let (server, source) = (RedisServer::start(), Gate::new());
     let proxy = FaultProxy::start(server.address()).expect("a port is free");
-    let set = |builder: Builder| builder.max_staleness(Duration::from_mins(5));
+    let set = |builder: Builder| builder.max_staleness(RIGHT);
     let a = process_with(&server.url_at(proxy.port()), set).await;
     let b = process_with(&server.url(), set).await;
+    grow_old(&b).await;
     assert_eq!(a.scope(item(1, &source)).await, 0);
     for name in ["test:bus", "test:ear"] {
         proxy.named(name).both(Fault::Hold);
     }
     server.cli(&["FLUSHALL"]);
     source.commit();
-    let published = b.publish(&Changed { id: 1 }).everywhere(Duration::from_millis(300)).await;
+    let published = b.publish(&Changed { id: 1 }).everywhere(PATIENCE).await;
     assert_eq!(a.scope(item(1, &source)).await, 0, "it has not heard of it, and may serve");
     assert!(matches!(published, Err(Error::NotEverywhere { .. })), "{published:?}");
 }
@@ -44,14 +64,12 @@ async fn everywhere_waits_for_processes_that_the_server_has_forgotten() {
 async fn everywhere_waits_for_processes_whose_right_the_server_has_forgotten() {
     let (server, source) = (RedisServer::start(), Gate::new());
     let proxy = FaultProxy::start(server.address()).expect("a port is free");
-    let set = |builder: Builder| builder.max_staleness(Duration::from_mins(5));
+    let set = |builder: Builder| builder.max_staleness(RIGHT);
     let a = process_with(&server.url_at(proxy.port()), set).await;
     let b = process_with(&server.url(), set).await;
+    grow_old(&b).await;
     assert_eq!(a.scope(item(1, &source)).await, 0);
-    for node in server.cli(&["HKEYS", "{test:bus}:nodes"]).lines() {
-        server.cli(&["HSET", "{test:bus}:nodes", node, if node == ":since" { "1" } else { "0-0 1" }]);
-    }
-    server.save();
+    save_ended_rights(&server);
     for name in ["test:bus", "test:ear"] {
         proxy.named(name).both(Fault::Hold);
     }
@@ -59,7 +77,27 @@ async fn everywhere_waits_for_processes_whose_right_the_server_has_forgotten() {
     server.restart();
     source.commit();
     eventually(Duration::from_secs(10), async || b.health().gaps() > gaps && b.health().reaches_server()).await;
-    let published = b.publish(&Changed { id: 1 }).everywhere(Duration::from_millis(300)).await;
+    let published = b.publish(&Changed { id: 1 }).everywhere(PATIENCE).await;
+    assert_eq!(a.scope(item(1, &source)).await, 0, "it has not heard of it, and may serve");
+    assert!(matches!(published, Err(Error::NotEverywhere { .. })), "{published:?}");
+}
+
+/// The same, but who waits has started after it and knows of no other server. The simulation found that.
+#[tokio::test]
+async fn everywhere_waits_in_a_process_that_has_just_started() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let proxy = FaultProxy::start(server.address()).expect("a port is free");
+    let set = |builder: Builder| builder.max_staleness(RIGHT);
+    let a = process_with(&server.url_at(proxy.port()), set).await;
+    assert_eq!(a.scope(item(1, &source)).await, 0);
+    save_ended_rights(&server);
+    for name in ["test:bus", "test:ear"] {
+        proxy.named(name).both(Fault::Hold);
+    }
+    server.restart();
+    let b = process_with(&server.url(), set).await;
+    source.commit();
+    let published = b.publish(&Changed { id: 1 }).everywhere(PATIENCE).await;
     assert_eq!(a.scope(item(1, &source)).await, 0, "it has not heard of it, and may serve");
     assert!(matches!(published, Err(Error::NotEverywhere { .. })), "{published:?}");
 }

@@ -91,6 +91,17 @@ pub(crate) enum Heavy {
     Bus,
 }
 
+impl State {
+    /// Where there is no bus, whoever looks begins one.
+    fn begin_bus(&mut self) {
+        if self.end.is_none() {
+            let position = Position { millis: 0, sequence: 1 };
+            self.messages.push(Message { position, fields: vec![("all".to_owned(), b"1".to_vec())] });
+            self.end = Some(Reading { last: position, added: 1 });
+        }
+    }
+}
+
 impl Fake {
     pub(crate) fn new() -> Arc<Self> {
         let (log, state, added) = (Arc::default(), Mutex::default(), Notify::new());
@@ -193,10 +204,11 @@ impl Remote for Fake {
 
     async fn probe(&self, last: Option<Position>, most: usize, _right: Duration) -> Result<Tail, Fault> {
         let during = self.reached()?.during_probe.take();
-        let state = self.reached()?;
+        let mut state = self.reached()?;
         if state.heavy == Heavy::Bus || state.heavy == Heavy::Messages && last.is_some() {
             return Err(Fault::Timeout);
         }
+        state.begin_bus();
         let behind = state.messages.iter().filter(|message| last.is_some_and(|last| message.position > last));
         let messages: Vec<_> = behind.take(most).cloned().collect();
         let more = messages.len() == most;

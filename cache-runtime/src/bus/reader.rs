@@ -13,9 +13,6 @@ pub(super) struct Reader {
     at: Option<Reading>,
 }
 
-/// Where a stream begins, and where one is that does not exist: nothing was ever added.
-const BEGINNING: Reading = Reading { last: Position { millis: 0, sequence: 0 }, added: 0 };
-
 /// What a look at the bus has shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -57,7 +54,7 @@ impl Gap {
 }
 
 impl Reader {
-    /// The last message that was applied; nothing before the first look.
+    /// The last message that was applied; nothing before the first look, and where there was no stream.
     pub(super) fn position(&self) -> Option<Position> {
         self.at.map(|at| at.last)
     }
@@ -70,10 +67,8 @@ impl Reader {
     /// Takes what stands behind the position, of which there may be more, and moves on.
     pub(super) fn apply(&mut self, end: Option<Reading>, messages: Vec<Message>, more: bool) -> Step {
         let Some(at) = self.at else { return self.adopt(end, Gap::Start) };
-        let reached = end.unwrap_or(BEGINNING);
-        if end.is_none() && at != BEGINNING {
-            return self.adopt(end, Gap::Vanished);
-        }
+        // One may have come and gone since.
+        let Some(reached) = end else { return self.adopt(end, Gap::Vanished) };
         if reached.last < at.last || reached.added < at.added {
             return self.adopt(end, Gap::Backwards);
         }
@@ -93,7 +88,7 @@ impl Reader {
     }
 
     fn adopt(&mut self, end: Option<Reading>, gap: Gap) -> Step {
-        self.at = Some(end.unwrap_or(BEGINNING));
+        self.at = end;
         Step::Adopt(gap)
     }
 }

@@ -118,7 +118,7 @@ async fn a_bus_whose_end_cannot_be_told_in_time_is_deleted() {
     world.log.until(&["fence user:42:7", "extend"]).await;
     world.log.clear();
     world.server.set_heavy(Heavy::Bus);
-    world.log.until(&["fault", "fault", "fault", "fault", "discard", "drop all", "gap Vanished", "extend"]).await;
+    world.log.until(&["fault", "fault", "fault", "fault", "discard", "drop all", "gap Backwards", "extend"]).await;
 }
 
 #[tokio::test]

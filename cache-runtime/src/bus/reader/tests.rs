@@ -37,7 +37,7 @@ fn check(end: Option<Reading>, ids: &[u64], expected: Expected) {
         }
         Expected::Adopt(gap) => {
             assert_eq!(step, Step::Adopt(gap));
-            Some(end.unwrap_or(BEGINNING).last)
+            end.map(|end| end.last)
         }
     };
     assert_eq!(reader.position(), last);
@@ -77,12 +77,23 @@ fn what_makes_no_sense_is_a_gap() {
 }
 
 #[test]
-fn a_stream_that_begins_is_read_from_its_first_message() {
+fn where_there_is_no_stream_one_may_have_come_and_gone() {
     let mut reader = Reader::default();
-    assert_eq!(reader.apply(None, Vec::new(), false), Step::Adopt(Gap::Start));
-    assert_eq!(reader.apply(None, Vec::new(), false), Step::Apply(Vec::new()));
-    assert_eq!(reader.position(), Some(Position::default()));
-    assert_eq!(reader.apply(Some(at(5, 1)), messages(&[5]), false), Step::Apply(messages(&[5])));
+    for _ in 0..3 {
+        assert_eq!(reader.apply(None, Vec::new(), false), Step::Adopt(Gap::Start));
+        assert_eq!(reader.position(), None);
+    }
+    assert_eq!(reader.apply(Some(at(5, 1)), Vec::new(), false), Step::Adopt(Gap::Start));
+    assert_eq!(reader.apply(Some(at(6, 2)), messages(&[6]), false), Step::Apply(messages(&[6])));
+}
+
+/// Its first message is there to be read, by whoever read another one.
+#[test]
+fn a_stream_that_was_begun_anew_is_told_from_the_one_before() {
+    let mut reader = Reader::default();
+    assert_eq!(reader.apply(Some(at(5, 1)), Vec::new(), false), Step::Adopt(Gap::Start));
+    assert_eq!(reader.apply(Some(at(8, 1)), messages(&[8]), false), Step::Adopt(Gap::Count));
+    assert_eq!(reader.apply(Some(at(12, 2)), messages(&[11, 12]), false), Step::Adopt(Gap::Count));
 }
 
 #[test]
@@ -162,7 +173,7 @@ impl World {
 
     fn append(&mut self) {
         let clock = self.server.clock;
-        let stream = self.server.stream.get_or_insert_with(|| Stream { end: BEGINNING, entries: VecDeque::new() });
+        let stream = self.server.stream.get_or_insert_with(|| Stream { end: at(0, 0), entries: VecDeque::new() });
         let last = stream.end.last;
         let position = if clock > last.millis {
             Position { millis: clock, sequence: 0 }
@@ -214,6 +225,10 @@ impl World {
             self.run = self.server.run;
             self.reader.forget();
         }
+        if self.server.stream.is_none() {
+            // Whoever looks begins one.
+            self.append();
+        }
         let from = self.reader.position();
         let stream = self.server.stream.as_ref();
         let entries = stream.into_iter().flat_map(|stream| &stream.entries);
@@ -258,8 +273,7 @@ fn a_reader_that_ignores_gaps_misses_messages() {
 }
 
 /// A young stream that was deleted by hand, when the new one has counted exactly so many messages that are not there to
-/// be read (trimmed, or with ids below our position since the clock went back) as the old one ever had. And one that
-/// came and went before anything was read of it.
+/// be read (trimmed, or with ids below our position since the clock went back) as the old one ever had.
 #[test]
 fn what_the_arithmetic_cannot_see() {
     let mut reader = Reader::default();

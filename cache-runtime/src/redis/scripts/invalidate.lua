@@ -1,5 +1,5 @@
 -- Makes invalid first, tells of it after. The first write is one that needs no memory, so that all others pass too.
--- KEYS: nothing, bus, routes, what is unlinked.., the entry that is put. ARGV: length of the bus, version of the routes
+-- KEYS: nothing, bus, routes, nodes, what is unlinked.., the entry that is put. ARGV: length of the bus, version of the routes
 -- (empty: none), lifetime in ms of what is put (empty: nothing is), its bytes, fields and values of the message..
 -- Returns the position on the bus, or nothing if the routes are others by now.
 local last = #KEYS
@@ -11,7 +11,7 @@ if ARGV[3] ~= '' then
   last = last - 1
 end
 redis.call('UNLINK', KEYS[1])
-for first = 4, last, 1000 do
+for first = 5, last, 1000 do
   redis.call('UNLINK', unpack(KEYS, first, math.min(first + 999, last)))
 end
 local version = redis.pcall('HGET', KEYS[3], ':version')
@@ -22,6 +22,7 @@ if version ~= ARGV[2] then
   return false
 end
 if redis.call('TYPE', KEYS[2]).ok ~= 'stream' then
-  redis.call('UNLINK', KEYS[2])
+  -- A bus begins. How far the one before was read says nothing about this one.
+  redis.call('UNLINK', KEYS[2], KEYS[4])
 end
 return redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, 5))

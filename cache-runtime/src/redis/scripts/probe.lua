@@ -1,7 +1,7 @@
 -- One look at the bus: says how far this process has read and until when it may serve, and reads what is new.
 -- KEYS: nothing, bus, routes, nodes. ARGV: id of this process, its position, its right in ms, the position to read from
 -- (empty: nothing is read), how many messages at most, how many bytes of them, how many of one message.
--- Returns now in ms, the last position and how many were ever added (nothing: no stream), the version of the routes,
+-- Returns now in ms, the last position and how many were ever added, the version of the routes,
 -- messages, whether there may be more. Of a message that is too long only the names of its events are returned, with its
 -- length under `long`; and `all`, if it had names of keys.
 local function shortened(fields, length)
@@ -53,6 +53,12 @@ end
 redis.call('UNLINK', KEYS[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if redis.call('TYPE', KEYS[2]).ok ~= 'stream' then
+  -- One may have come and gone since the last look: one begins, and its first message is there to be counted by those who
+  -- read another. How far that one was read says nothing about this one.
+  redis.call('UNLINK', KEYS[2], KEYS[4])
+  redis.call('XADD', KEYS[2], '*', 'all', '1')
+end
 if redis.call('TYPE', KEYS[4]).ok ~= 'hash' then
   redis.call('UNLINK', KEYS[4])
 end
@@ -63,17 +69,15 @@ if type(version) ~= 'string' then
   version = false
 end
 local last, added, messages, more = false, false, {}, 0
-if redis.call('TYPE', KEYS[2]).ok == 'stream' then
-  local info = redis.call('XINFO', 'STREAM', KEYS[2])
-  for i = 1, #info, 2 do
-    if info[i] == 'last-generated-id' then
-      last = info[i + 1]
-    elseif info[i] == 'entries-added' then
-      added = info[i + 1]
-    end
+local info = redis.call('XINFO', 'STREAM', KEYS[2])
+for i = 1, #info, 2 do
+  if info[i] == 'last-generated-id' then
+    last = info[i + 1]
+  elseif info[i] == 'entries-added' then
+    added = info[i + 1]
   end
-  if ARGV[4] ~= '' then
-    messages, more = read(KEYS[2], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]))
-  end
+end
+if ARGV[4] ~= '' then
+  messages, more = read(KEYS[2], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]))
 end
 return {string.format('%.0f', now), last, added, version, messages, more}

@@ -56,7 +56,7 @@ impl Store {
     ) -> Result<Invalidated, Fault> {
         let (length, put) = (self.bus_length.to_string(), first.put.as_ref());
         let life = put.map(|(_, _, life)| millis(*life).to_string()).unwrap_or_default();
-        let mut keys: Vec<&str> = vec![&self.names.nothing, &self.names.bus, &self.names.routes];
+        let mut keys: Vec<&str> = vec![&self.names.nothing, &self.names.bus, &self.names.routes, &self.names.nodes];
         keys.extend(unlinked(first));
         keys.extend(put.map(|(name, ..)| name.as_str()));
         let value = put.map_or(&[][..], |(_, value, _)| value);

@@ -109,8 +109,8 @@ impl Call<'_> {
             last -= 1;
         }
         self.unlink(0)?;
-        if last > 3 {
-            self.redis.unlink(self.keys[3..last].iter().map(Vec::as_slice))?;
+        if last > 4 {
+            self.redis.unlink(self.keys[4..last].iter().map(Vec::as_slice))?;
         }
         let version = self.redis.hget(&self.keys[2], b":version").ok().flatten().unwrap_or_default();
         if version != self.args[1] {
@@ -118,6 +118,7 @@ impl Call<'_> {
         }
         if self.redis.kind(&self.keys[1]) != "stream" {
             self.unlink(1)?;
+            self.unlink(3)?;
         }
         Ok(Reply::bulk(add(self.redis, &self.keys[1], &self.args[4..], self.effects)?.to_string()))
     }
@@ -149,6 +150,11 @@ impl Call<'_> {
     fn probe(&mut self) -> Done {
         self.unlink(0)?;
         let now = self.redis.now;
+        if self.redis.kind(&self.keys[1]) != "stream" {
+            self.unlink(1)?;
+            self.unlink(3)?;
+            add(self.redis, &self.keys[1], &[b"all".to_vec(), b"1".to_vec()], self.effects)?;
+        }
         if self.redis.kind(&self.keys[3]) != "hash" {
             self.unlink(3)?;
         }
@@ -159,15 +165,14 @@ impl Call<'_> {
         entry.extend(format!(" {}", now + number(&self.args[2])).into_bytes());
         self.redis.hset(&self.keys[3], &self.args[0], &entry)?;
         let version = self.redis.hget(&self.keys[2], b":version").ok().flatten();
-        let (mut last, mut added, mut messages, mut more) = (Reply::Nil, Reply::Nil, Vec::new(), false);
+        let (mut messages, mut more) = (Vec::new(), false);
         let args = self.args;
-        if let Ok(Some(stream)) = self.redis.stream(&self.keys[1]) {
-            last = Reply::bulk(stream.last().to_string());
-            added = Reply::Int(i64::try_from(stream.added()).expect("so many are never added"));
-            if let Some(from) = Id::parse(&args[3]) {
-                let [most, room, longest] = [4, 5, 6].map(|arg| usize::try_from(number(&args[arg])).expect("a size"));
-                (messages, more) = read(stream.after(from), most, room, longest);
-            }
+        let stream = self.redis.stream(&self.keys[1])?.expect("there is one by now");
+        let last = Reply::bulk(stream.last().to_string());
+        let added = Reply::Int(i64::try_from(stream.added()).expect("so many are never added"));
+        if let Some(from) = Id::parse(&args[3]) {
+            let [most, room, longest] = [4, 5, 6].map(|arg| usize::try_from(number(&args[arg])).expect("a size"));
+            (messages, more) = read(stream.after(from), most, room, longest);
         }
         let now = Reply::bulk(now.to_string());
         Ok(Reply::Array(vec![now, last, added, bulk(version), Reply::Array(messages), Reply::yes(more)]))

@@ -192,7 +192,7 @@ impl Comparison {
         let (bus, routes) = (self.mostly(&["bus"]), self.mostly(&["routes"]));
         let life = if self.random.bool() { life } else { b"" };
         let args: [&[u8]; 8] = [b"1000", &version, life, slot, b"event", b"E", b"keys", b"[]"];
-        call("invalidate", &[b"nothing", bus, routes, b"s1", entry], &args)
+        call("invalidate", &[b"nothing", bus, routes, self.mostly(&["nodes"]), b"s1", entry], &args)
     }
 
     fn probe(&mut self) -> Command {
@@ -201,7 +201,7 @@ impl Comparison {
         let most = self.random.u64(1..5).to_string().into_bytes();
         let (room, longest) = (self.random.u64(1..200).to_string(), self.random.u64(10..60).to_string());
         let args: [&[u8]; 7] = [b"node", &id, b"500", &from, &most, room.as_bytes(), longest.as_bytes()];
-        call("probe", &[b"nothing", bus, routes, b"nodes"], &args)
+        call("probe", &[b"nothing", bus, routes, self.mostly(&["nodes"])], &args)
     }
 
     /// Now and then there is no memory.

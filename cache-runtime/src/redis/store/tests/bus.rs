@@ -18,12 +18,18 @@ async fn probe(world: &World, last: Option<Position>) -> Tail {
 }
 
 #[tokio::test]
-async fn an_empty_bus_has_no_end() {
-    let world = World::new().await;
+async fn where_there_is_no_bus_whoever_looks_begins_one() {
     for last in [None, Some(Position::default()), Some(Position { millis: 9, sequence: 9 })] {
+        let world = World::new().await;
         let tail = probe(&world, last).await;
-        assert_eq!((tail.end, tail.messages, tail.routes), (None, Vec::new(), None));
+        assert_eq!((tail.end.map(|end| end.added), tail.routes), (Some(1), None));
         assert!(tail.server_millis > 1 << 40);
+        // Its first message is for those who read another one.
+        let all = vec![("all".to_owned(), b"1".to_vec())];
+        let told: Vec<_> = tail.messages.into_iter().map(|message| message.fields).collect();
+        assert_eq!(told, if last.is_some() { vec![all] } else { Vec::new() });
+        let again = probe(&world, tail.end.map(|end| end.last)).await;
+        assert_eq!((again.end, again.messages), (tail.end, Vec::new()));
     }
 }
 
@@ -153,7 +159,8 @@ async fn a_flushed_bus_ends_before_its_readers() {
     let world = World::new().await;
     let last = tell(&world, "a").await;
     world.command(&[&"FLUSHALL"]).await;
-    assert_eq!(probe(&world, Some(last)).await.end, None);
+    assert_eq!(probe(&world, None).await.end.map(|end| end.added), Some(1));
+    world.command(&[&"FLUSHALL"]).await;
     world.command(&[&"XADD", &"shop:bus", &"1-1", &"keys", &"[]"]).await;
     let tail = probe(&world, Some(last)).await;
     assert_eq!(tail.end, Some(Reading { last: Position { millis: 1, sequence: 1 }, added: 1 }));
@@ -230,6 +237,26 @@ async fn it_is_known_since_when_processes_are_seen() {
     assert!(kept_for().await >= Duration::from_hours(1));
     world.command(&[&"FLUSHALL"]).await;
     assert_eq!(kept_for().await, Duration::ZERO);
+}
+
+#[tokio::test]
+async fn how_far_a_bus_was_read_says_nothing_about_the_next() {
+    let world = World::new().await;
+    let other = world.other("b2").await;
+    for is_told in [true, false] {
+        let last = tell(&world, "a").await;
+        probe(&world, Some(last)).await;
+        other.probe(Some(last), 1, LIFE).await.expect("an answer");
+        assert_eq!(world.store.nodes().await.expect("an answer").seen.len(), 2);
+        world.command(&[&"UNLINK", &"shop:bus"]).await;
+        if is_told {
+            tell(&world, "b").await;
+        }
+        let before = probe(&world, None).await.server_millis;
+        let Nodes { seen, kept_for } = world.store.nodes().await.expect("an answer");
+        assert_eq!(seen.iter().map(|node| node.id.as_str()).collect::<Vec<_>>(), ["a1"]);
+        assert!(kept_for.as_millis() <= u128::from(probe(&world, None).await.server_millis - before), "it begins anew");
+    }
 }
 
 #[tokio::test]
