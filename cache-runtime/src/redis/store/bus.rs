@@ -45,10 +45,11 @@ impl Store {
         })
     }
 
-    /// Deletes the bus, and begins it anew with a message for those who did not know that there was one.
+    /// Deletes the bus and how far it was read, and begins it anew with a message for those who did not know that there was
+    /// one.
     pub(crate) async fn discard(&self) -> Result<(), Fault> {
         let (mut unlink, mut tell) = (Cmd::new(), Cmd::new());
-        unlink.arg("UNLINK").arg(&self.names.bus);
+        unlink.arg("UNLINK").arg(&self.names.bus).arg(&self.names.nodes);
         tell.arg("XADD").arg(&self.names.bus).arg("*").arg("all").arg("1");
         self.servers.bus_command(&unlink).await?;
         self.servers.bus_command(&tell).await.map(drop)

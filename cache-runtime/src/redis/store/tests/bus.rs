@@ -243,13 +243,17 @@ async fn it_is_known_since_when_processes_are_seen() {
 async fn how_far_a_bus_was_read_says_nothing_about_the_next() {
     let world = World::new().await;
     let other = world.other("b2").await;
-    for is_told in [true, false] {
+    for begins in ["told of", "looked at", "discarded"] {
         let last = tell(&world, "a").await;
         probe(&world, Some(last)).await;
         other.probe(Some(last), 1, LIFE).await.expect("an answer");
         assert_eq!(world.store.nodes().await.expect("an answer").seen.len(), 2);
-        world.command(&[&"UNLINK", &"shop:bus"]).await;
-        if is_told {
+        if begins == "discarded" {
+            world.store.discard().await.expect("an answer");
+        } else {
+            world.command(&[&"UNLINK", &"shop:bus"]).await;
+        }
+        if begins == "told of" {
             tell(&world, "b").await;
         }
         let before = probe(&world, None).await.server_millis;
