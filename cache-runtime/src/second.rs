@@ -121,9 +121,10 @@ pub(crate) struct Second {
     pub(crate) loads: Arc<Semaphore>,
     /// Whether the server knows which events name this process's keys: before that nothing may be stored there.
     registered: AtomicBool,
-    /// When the server was last found to have lost something, or to be another one. At first, when this process began to
-    /// look: what happened shortly before, it cannot know.
-    lost: Mutex<Instant>,
+    /// When the server was last found to have lost something, or to be another one. At first, when this process looked for
+    /// the first time: what happened shortly before, it cannot know. Nothing before that look, however long it takes to
+    /// reach a server.
+    lost: Mutex<Option<Instant>>,
     /// The task that reads the bus.
     reading: Mutex<Option<AbortHandle>>,
     /// How far the bus was applied.
@@ -166,7 +167,7 @@ impl Second {
             clock: ServerClock::new(),
             loads: Arc::new(Semaphore::new(settings.load_limit.clamp(1, Semaphore::MAX_PERMITS))),
             registered: AtomicBool::new(false),
-            lost: Mutex::new(Instant::now()),
+            lost: Mutex::default(),
             reading: Mutex::default(),
             applied: Mutex::default(),
             store,
@@ -198,6 +199,7 @@ impl Second {
 
     /// The bus was applied up to here.
     pub(crate) fn set_applied(&self, position: Position) {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
         *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = position;
     }
 
@@ -207,13 +209,13 @@ impl Second {
     }
 
     pub(crate) fn set_lost(&self) {
-        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// Whether rights may be in force that the server which granted them has lost, or never knew.
     pub(crate) fn has_lost_lately(&self) -> bool {
         let lost = *self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        lost.elapsed() <= self.settings.max_staleness
+        lost.is_none_or(|lost| lost.elapsed() <= self.settings.max_staleness)
     }
 
     /// Whether this process has applied what the token stands for.

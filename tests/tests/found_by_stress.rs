@@ -2,11 +2,11 @@
 #![cfg(unix)]
 #![expect(unused_variables, reason = "keys are what tells these calls apart")]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cache_runtime::testing::Rule;
 use cache_runtime::{Builder, Cache, Delivery, Error, Event, cached};
-use cache_tests::on_redis::{process, process_with};
+use cache_tests::on_redis::{process, process_with, sees};
 use cache_tests::{Fault, FaultProxy, Gate, RedisServer, eventually};
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +96,33 @@ async fn everywhere_waits_in_a_process_that_has_just_started() {
     }
     server.restart();
     let b = process_with(&server.url(), set).await;
+    source.commit();
+    let published = b.publish(&Changed { id: 1 }).everywhere(PATIENCE).await;
+    assert_eq!(a.scope(item(1, &source)).await, 0, "it has not heard of it, and may serve");
+    assert!(matches!(published, Err(Error::NotEverywhere { .. })), "{published:?}");
+}
+
+/// The same, but who waits has been there for long, and reaches a server only now.
+#[tokio::test]
+async fn everywhere_waits_in_a_process_that_has_just_found_a_server() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let (proxy, blind) = (FaultProxy::start(server.address()), FaultProxy::start(server.address()));
+    let (proxy, blind) = (proxy.expect("a port is free"), blind.expect("a port is free"));
+    let set = |builder: Builder| builder.max_staleness(RIGHT);
+    blind.refuse();
+    let url = server.url_at(blind.port());
+    let b = Cache::builder("test").redis(url).max_staleness(RIGHT).build().await.expect("it starts blind");
+    let built = Instant::now();
+    let a = process_with(&server.url_at(proxy.port()), set).await;
+    assert_eq!(a.scope(item(1, &source)).await, 0);
+    eventually(2 * RIGHT, async || built.elapsed() > RIGHT).await;
+    save_ended_rights(&server);
+    for name in ["test:bus", "test:ear"] {
+        proxy.named(name).both(Fault::Hold);
+    }
+    server.restart();
+    blind.accept();
+    sees(&b).await;
     source.commit();
     let published = b.publish(&Changed { id: 1 }).everywhere(PATIENCE).await;
     assert_eq!(a.scope(item(1, &source)).await, 0, "it has not heard of it, and may serve");
