@@ -248,18 +248,22 @@ pub(crate) async fn everywhere(node: &Node, receipt: &Receipt, timeout: Duration
 /// How many processes may still serve what the receipt made invalid; at least one where that cannot be told.
 async fn waiting(second: &Second, receipt: &Receipt) -> usize {
     let Some(token) = receipt.token() else { return 1 };
-    // Who has not read so far on this connection does not know yet whether it is the server that it was.
-    if !second.has_read(token.position()) {
+    // Who has not read so far over these connections does not know yet whether it is the server that it was, and what has
+    // been lost: before it is asked, and when it has answered.
+    if !second.has_read_here(token.position()) {
         return 1;
     }
     match second.store.nodes().await {
-        Ok(nodes) => {
+        Ok(nodes) if second.has_read_here(token.position()) => {
             let others = nodes.seen.iter().filter(|node| node.id != second.id && node.remaining.is_some());
             let behind = others.filter(|node| node.applied < token.position()).count();
             // The server may have lost who reads the bus, or for how long: until their right is over, there may be others.
             let is_unknown = nodes.kept_for <= second.settings.max_staleness || second.has_lost_lately();
             if is_unknown { behind.max(1) } else { behind }
         }
-        Err(_) => 1,
+        _ => 1,
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

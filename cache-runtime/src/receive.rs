@@ -91,8 +91,8 @@ impl Apply for Hearing {
         self.with(|node, _| node.extend_right(until));
     }
 
-    fn applied(&self, position: Position) {
-        self.with(|_, second| second.set_applied(position));
+    fn applied(&self, position: Position, generation: u64) {
+        self.with(|_, second| second.set_applied(position, generation));
     }
 
     fn server_clock(&self, sent: Moment, received: Moment, millis: u64) {

@@ -127,8 +127,8 @@ pub(crate) struct Second {
     lost: Mutex<Option<Instant>>,
     /// The task that reads the bus.
     reading: Mutex<Option<AbortHandle>>,
-    /// How far the bus was applied.
-    applied: Mutex<Position>,
+    /// How far the bus was applied, and the generation of the connections over which it was read.
+    applied: Mutex<(Position, u64)>,
 }
 
 impl Second {
@@ -197,15 +197,21 @@ impl Second {
         *self.reading.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
     }
 
-    /// The bus was applied up to here.
-    pub(crate) fn set_applied(&self, position: Position) {
+    /// The bus was applied up to here, as the server tells it behind connections of this generation.
+    pub(crate) fn set_applied(&self, position: Position, generation: u64) {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
-        *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = position;
+        *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = (position, generation);
     }
 
     /// Whether this process has read the bus up to here.
     pub(crate) fn has_read(&self, position: Position) -> bool {
-        *self.applied.lock().unwrap_or_else(PoisonError::into_inner) >= position
+        self.applied.lock().unwrap_or_else(PoisonError::into_inner).0 >= position
+    }
+
+    /// Whether it has, and knows whose bus that was: since then, no connection was made to what may be another server.
+    pub(crate) fn has_read_here(&self, position: Position) -> bool {
+        let (applied, generation) = *self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        applied >= position && generation == *self.store.servers().generation().borrow()
     }
 
     pub(crate) fn set_lost(&self) {

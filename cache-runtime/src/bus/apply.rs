@@ -22,8 +22,8 @@ pub(crate) trait Apply: Send + Sync {
     /// Everything that was on the bus at some moment is applied: the in-process tier may serve until `until`.
     fn extend(&self, until: Moment);
 
-    /// Everything up to here is applied.
-    fn applied(&self, position: Position);
+    /// Everything up to here is applied, as the server tells it behind connections of this generation.
+    fn applied(&self, position: Position, generation: u64);
 
     /// The server's clock showed this at some time between these.
     fn server_clock(&self, sent: Moment, received: Moment, millis: u64);

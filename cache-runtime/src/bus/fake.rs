@@ -324,7 +324,7 @@ impl Apply for Process {
         self.log.note(format!("extend to {}", until.millis()));
     }
 
-    fn applied(&self, position: Position) {
+    fn applied(&self, position: Position, _generation: u64) {
         self.log.note(format!("applied {}", position.millis));
     }
 

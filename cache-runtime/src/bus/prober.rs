@@ -249,7 +249,7 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         if let Some(position) = position
             && self.is_still(generation)
         {
-            self.links.apply.applied(position);
+            self.links.apply.applied(position, generation);
         }
         self.links.position.send_replace(position);
     }
