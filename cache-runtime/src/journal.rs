@@ -120,10 +120,15 @@ impl Journal {
         }
     }
 
-    /// Another server may lack the latest invalidations: they wait again.
+    /// Another server may lack the latest invalidations: they wait again, and so do those that are under way.
     pub(crate) fn repeat_recent(&self) {
+        self.with(|state| state.repeats.0 += 1);
+        self.repeat_first();
+    }
+
+    /// The server may lack those that succeeded before it was looked at. What is under way goes to this one.
+    pub(crate) fn repeat_first(&self) {
         self.with(|state| {
-            state.repeats.0 += 1;
             let (items, widened) = state.recent.take(Instant::now());
             for item in items {
                 state.queue.add(item);

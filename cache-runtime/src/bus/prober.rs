@@ -158,6 +158,9 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         // What is to be repeated waits first: a read between the two would find the old value there, and keep it.
         if gap.is_loss() {
             if settings.is_cold_after_loss { journal.widen_to_everything() } else { journal.repeat_recent() }
+        } else if gap == Gap::Start {
+            // It may have told another server, which nobody has looked at.
+            journal.repeat_first();
         }
         if settings.rules.holds(Rule::Gap) {
             apply.drop_all();

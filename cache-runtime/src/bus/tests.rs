@@ -34,15 +34,28 @@ impl World {
         is_cold_after_loss: bool,
         rules: Rules,
     ) -> Self {
+        let journal = Arc::new(Journal::new(100));
+        let world = Self::start_with(server, journal, max_staleness, time, is_cold_after_loss, rules);
+        world.log.until(&["registered", "drop all", "extend"]).await;
+        world.log.clear();
+        world
+    }
+
+    fn start_with(
+        server: Arc<Fake>,
+        journal: Arc<Journal>,
+        max_staleness: Duration,
+        time: Time,
+        is_cold_after_loss: bool,
+        rules: Rules,
+    ) -> Self {
         let (log, is_gone) = (Arc::clone(&server.log), Arc::new(AtomicBool::new(false)));
-        let (table, journal) = (Arc::new(Table::new("shop", [0; 32])), Arc::new(Journal::new(100)));
+        let table = Arc::new(Table::new("shop", [0; 32]));
         let (journals, gone) = (Arc::clone(&journal), Arc::clone(&is_gone));
         let process = Process { log: Arc::clone(&log), time, is_gone: gone, journal: journals };
         let settings = Settings { id: "me".to_owned(), max_staleness, most: 3, is_cold_after_loss, rules };
         let reading = run(Arc::clone(&server), process, table, Arc::clone(&journal), settings);
         let running = tokio::spawn(reading);
-        log.until(&["registered", "drop all", "extend"]).await;
-        log.clear();
         Self { server, log, journal, is_gone, running }
     }
 
@@ -182,6 +195,25 @@ async fn the_latest_invalidations_are_repeated_to_another_server() {
     world.log.until(&["gap Server", "unlink shop:v1:user:1:2", "tell keys by covered"]).await;
     world.log.until(&["extend"]).await;
     assert_eq!(world.journal.len(), 0);
+}
+
+/// A failover before the first look would have lost them, and nobody would know.
+#[tokio::test]
+async fn what_was_invalidated_before_the_first_look_is_repeated() {
+    let (table, journal) = (Table::new("shop", [0; 32]), Arc::new(Journal::new(100)));
+    let since = journal.repeats();
+    let invalidation = || {
+        let fields = vec![("keys", b"[\"user:1:2\"]".to_vec())];
+        crate::store::Invalidation { unlink: vec!["shop:v1:user:1:2".to_owned()], fields, ..Default::default() }
+    };
+    assert!(journal.succeeded(since, &table.plan_texts(["user:1:2".to_owned()]), invalidation()));
+    let server = Fake::new();
+    server.add_name("shop:v1:user:1:2");
+    let shared = Arc::clone(&journal);
+    let world = World::start_with(server, shared, Duration::from_millis(30), Time::system(), false, Rules::ALL);
+    world.log.until(&["waits", "drop all", "tell keys by covered", "extend"]).await;
+    // What was sent meanwhile went to this server: its writer is not told that it waits.
+    assert!(journal.succeeded(since, &table.plan_texts(["user:1:2".to_owned()]), invalidation()));
 }
 
 /// Else a read in between would find the old value, and keep it.
