@@ -43,6 +43,8 @@ pub enum Action {
     Confirm(usize),
     /// A writer's operation times out.
     GiveUpWrite(usize),
+    /// A writer is told that all processes know.
+    Everywhere(usize),
     /// A process looks which server it is, registers, and asks for the bus.
     Ask(usize),
     /// The server answers.
@@ -71,6 +73,10 @@ pub enum Action {
     Arrive(usize),
     /// The oldest message is trimmed.
     Trim,
+    /// The bus is evicted.
+    LoseBus,
+    /// The list of those who read it is evicted.
+    LoseNodes,
     /// A process dies and starts again.
     Crash(usize),
     /// The replica has everything up to here, and nothing that comes.
@@ -135,6 +141,9 @@ impl Protocol {
             if is_sent && state.left.timeouts > 0 && self.config.writes[write].process.is_some() {
                 actions.push(Action::GiveUpWrite(write));
             }
+            if self.may_return(state, write) {
+                actions.push(Action::Everywhere(write));
+            }
         }
     }
 
@@ -180,6 +189,8 @@ impl Protocol {
         let also = [
             (left.evictions > 0 && state.server.stamp != 0, Action::EvictStamp),
             (left.trims > 0 && state.server.bus.length > 0, Action::Trim),
+            (left.losses > 0 && state.server.bus.has_begun(), Action::LoseBus),
+            (left.losses > 0 && state.server.nodes.kept_for.is_some(), Action::LoseNodes),
             (left.ticks > 0, Action::Tick),
             (left.failovers > 0 && state.replica.is_none(), Action::Replicate),
             (left.failovers > 0 && state.replica.is_some(), Action::FailOver),

@@ -4,6 +4,7 @@ use crate::config::Target;
 use crate::milestone::Milestone;
 use crate::model::Protocol;
 use crate::mutant::Mutant;
+use crate::nodes::Nodes;
 use crate::promise::Flaw;
 use crate::protocol::{Answer, Bus, Message, Probe, Reading, State, each, has};
 
@@ -32,9 +33,15 @@ impl Protocol {
         state.processes[process].is_registered = true;
     }
 
-    /// The server answers.
-    #[expect(clippy::unused_self, reason = "a step of the protocol as all others")]
+    /// The server answers. Where there is no bus, one begins: another may have come and gone.
     pub(crate) fn serve_probe(&self, state: &mut State, process: usize, run: u8, age: u8) {
+        if !state.server.bus.has_begun() && !self.lacks(Mutant::Begin) {
+            self.reach(Milestone::Begun);
+            let id = self.name(state);
+            state.server.nodes = Nodes::default();
+            state.server.bus.add(Message { id, is_all: true, ..Message::default() });
+        }
+        self.see(state, process);
         let held = &mut state.processes[process];
         let bus = held
             .reader
@@ -55,7 +62,7 @@ impl Protocol {
 
     fn of_others<'a>(&'a self, process: usize, answer: &'a Answer) -> impl Iterator<Item = &'a Message> {
         let is_own = move |writes: u8| each(writes).all(|write| self.config.writes[write].process == Some(process));
-        answer.bus.messages().iter().filter(move |message| !is_own(message.writes))
+        answer.bus.messages().iter().filter(move |message| message.is_all || !is_own(message.writes))
     }
 
     /// The keys that a message names, as far as their routes are known. A group is unlinked by whoever publishes.
@@ -83,7 +90,7 @@ impl Protocol {
         for message in self.of_others(process, answer) {
             self.reach(Milestone::Heard);
             let keys = each(message.writes).fold(0, |keys, write| keys | self.config.writes[write].names);
-            self.bump(state, process, keys);
+            self.bump(state, process, if message.is_all { u8::MAX } else { keys });
         }
     }
 
@@ -94,7 +101,7 @@ impl Protocol {
         let end = answer.bus.end;
         let at = state.processes[process].reader.replace(end);
         match at {
-            None => self.drop_all(state, process),
+            None => self.look_first(state, process),
             Some(at) if end.last < at.last || end.added < at.added => {
                 self.reach(Milestone::Gap);
                 self.lose_server(state, process);
@@ -107,7 +114,9 @@ impl Protocol {
             }
             Some(_) => self.apply_messages(state, process, &answer, matches!(probe, Probe::Unlinked(_))),
         }
-        state.processes[process].applied = end.last;
+        if answer.is_same || self.lacks(Mutant::Generation) {
+            state.processes[process].applied = end.last;
+        }
         if answer.routes != state.processes[process].version {
             self.read_routes(state, process);
         }
@@ -137,16 +146,31 @@ impl Protocol {
         }
     }
 
+    /// What was there before is not known: neither rights of others, nor whether it is the server that was told of what
+    /// this process has invalidated.
+    fn look_first(&self, state: &mut State, process: usize) {
+        state.processes[process].doubt = self.config.doubt();
+        self.drop_all(state, process);
+        if !self.lacks(Mutant::FirstLook) {
+            self.repeat_recent(state, process);
+        }
+    }
+
+    fn repeat_recent(&self, state: &mut State, process: usize) {
+        if !self.lacks(Mutant::Recent) {
+            let recent = std::mem::take(&mut state.processes[process].recent);
+            self.add_to_journal(state, process, recent);
+        }
+    }
+
     /// The server may have lost what it had.
     fn lose_server(&self, state: &mut State, process: usize) {
         if !self.lacks(Mutant::Gap) {
             self.drop_all(state, process);
         }
         state.processes[process].is_registered = false;
-        if !self.lacks(Mutant::Recent) {
-            let recent = std::mem::take(&mut state.processes[process].recent);
-            self.add_to_journal(state, process, recent);
-        }
+        state.processes[process].doubt = self.config.doubt();
+        self.repeat_recent(state, process);
     }
 
     /// A process that has read the bus of the new server holds to what it invalidated before: it is in the journal, or it

@@ -2,7 +2,8 @@
 
 use crate::faults::Faults;
 use crate::milestone::Milestone;
-use crate::protocol::{Process, State};
+use crate::nodes::NodeSeen;
+use crate::protocol::{Kept, Message, Process, State};
 
 /// F5: after so many lost flights a call loads for itself. Three in the runtime; two show the same.
 pub const MOST_LOST: u8 = 2;
@@ -45,6 +46,11 @@ pub enum Start {
     Empty,
     /// The second tier holds a value of the first version of each key.
     Stored,
+    /// The same, but nobody has looked at the bus yet: there is none.
+    Unread,
+    /// The same with a bus. The first process has read it, and kept the value with the right to serve it; all others have
+    /// yet to look.
+    Kept,
 }
 
 /// A key.
@@ -69,6 +75,8 @@ pub struct CallSpec {
     pub key: usize,
     /// The write whose token it carries.
     pub after: Option<usize>,
+    /// Whether it ends where its process has nothing, without a load.
+    pub is_peek: bool,
 }
 
 /// A writer.
@@ -82,6 +90,8 @@ pub struct WriteSpec {
     pub target: Target,
     /// It begins after this one has returned.
     pub follows: Option<usize>,
+    /// Whether it waits until all processes know of it.
+    pub everywhere: bool,
 }
 
 /// What a write invalidates.
@@ -112,7 +122,22 @@ impl Config {
     /// Whether this process reads the bus: one that only publishes needs not.
     #[must_use]
     pub fn reads_bus(&self, process: usize) -> bool {
-        self.staleness > 0 && (self.faults.failovers > 0 || self.calls.iter().any(|call| call.process == process))
+        let (calls, writes) = (self.calls.iter(), self.writes.iter());
+        let mut readers = calls.map(|call| Some(call.process));
+        let mut waiting = writes.filter(|write| write.everywhere).map(|write| write.process);
+        let is_one = readers.any(|one| one == Some(process)) || waiting.any(|one| one == Some(process));
+        self.staleness > 0 && (self.faults.failovers > 0 || is_one)
+    }
+
+    /// For how many ticks a process doubts what a server tells it that it has just met.
+    pub(crate) fn doubt(&self) -> u8 {
+        if self.waits() { self.staleness } else { 0 }
+    }
+
+    /// Whether a writer waits until all processes know.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.writes.iter().any(|write| write.everywhere)
     }
 
     /// How everything begins: nothing is cached.
@@ -122,10 +147,27 @@ impl Config {
         state.server.run = 1;
         let is_blind = self.start == Start::Blind;
         state.server.routes = if is_blind { 0 } else { (1 << self.keys.len()) - 1 };
-        if self.start == Start::Stored {
+        if matches!(self.start, Start::Stored | Start::Unread | Start::Kept) {
             (0..self.keys.len()).for_each(|key| state.server.set(key, 0, 0, 0));
         }
+        if matches!(self.start, Start::Empty | Start::Stored | Start::Kept) && self.staleness > 0 {
+            // Somebody has looked, long ago: there is a bus.
+            state.names = 1;
+            state.server.bus.add(Message { id: 1, is_all: true, ..Message::default() });
+            state.server.bus.trim();
+            state.server.nodes.kept_for = self.waits().then_some(self.staleness);
+        }
         (0..self.processes).for_each(|process| self.start(&mut state, process, is_blind));
+        let unread = usize::from(self.start != Start::Unread);
+        if matches!(self.start, Start::Unread | Start::Kept) {
+            state.processes[unread..self.processes].iter_mut().for_each(Process::has_yet_to_look);
+        }
+        if self.start == Start::Kept {
+            let (applied, right) = (state.names, self.staleness);
+            state.processes[0].right = right;
+            (0..self.keys.len()).for_each(|key| state.processes[0].l1[key] = Some(Kept { version: 0, fence: 0 }));
+            state.server.nodes.seen[0] = Some(NodeSeen { applied, right });
+        }
         state
     }
 
@@ -142,5 +184,11 @@ impl Config {
                 (started.counted, started.applied) = (end.added, end.last);
             }
         }
+    }
+}
+
+impl Process {
+    fn has_yet_to_look(&mut self) {
+        (self.run, self.reader, self.counted, self.applied) = (0, None, 0, 0);
     }
 }

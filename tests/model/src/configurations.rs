@@ -6,26 +6,26 @@ use crate::milestone::Milestone as M;
 
 /// The configurations of every test run.
 pub const SMALL: &[Config] = &[
-    JOIN, LEASE, UNSEEN, GROUP, MEMBERS, SHARD, HOT, HANDS, STALE, PUT, OWN, NEAR, GAP, START, FAILOVER, JOURNAL,
-    ROUTES, FOREIGN, TOKEN, WITHOUT,
+    JOIN, LEASE, UNSEEN, GROUP, MEMBERS, SHARD, HOT, HANDS, STALE, PUT, OWN, NEAR, GAP, START, FAILOVER, FIRST,
+    JOURNAL, ROUTES, FOREIGN, TOKEN, WITHOUT, BEGUN, EVERYWHERE,
 ];
 
 /// The configurations that take long: more of everything, and faults together.
-pub const LARGE: &[Config] = &[ANOTHER, CROWD, GROUPS, FLEET, STORM, OUTAGE, MIXED];
+pub const LARGE: &[Config] = &[ANOTHER, PROMOTED, CROWD, GROUPS, FLEET, STORM, OUTAGE, MIXED];
 
 const CALM: Faults =
-    Faults { evictions: 0, agings: 0, timeouts: 0, leaves: 0, crashes: 0, trims: 0, failovers: 0, ticks: 0 };
+    Faults { evictions: 0, agings: 0, timeouts: 0, leaves: 0, crashes: 0, trims: 0, losses: 0, failovers: 0, ticks: 0 };
 
 const STRICT: KeySpec = KeySpec { grouped: false, l1: false, unseen: false, only: None };
 const GROUPED: KeySpec = KeySpec { grouped: true, ..STRICT };
 const KEPT: KeySpec = KeySpec { l1: true, ..STRICT };
 
 const fn call(process: usize) -> CallSpec {
-    CallSpec { process, key: 0, after: None }
+    CallSpec { process, key: 0, after: None, is_peek: false }
 }
 
 const fn write(process: usize) -> WriteSpec {
-    WriteSpec { process: Some(process), names: 1, target: Target::Keys, follows: None }
+    WriteSpec { process: Some(process), names: 1, target: Target::Keys, follows: None, everywhere: false }
 }
 
 const fn of_group(process: usize) -> WriteSpec {
@@ -220,6 +220,15 @@ pub const FAILOVER: Config = Config {
     ..BUS
 };
 
+/// A failover before a process has looked at its server.
+pub const FIRST: Config = Config {
+    name: "first",
+    about: "a failover before a process that has invalidated something looks at its server for the first time",
+    start: Start::Unread,
+    reaches: &[M::LostInvalidation, M::Repeated, M::Begun],
+    ..FAILOVER
+};
+
 /// A failover between two processes.
 pub const ANOTHER: Config = Config {
     name: "another",
@@ -287,6 +296,41 @@ pub const WITHOUT: Config = Config {
     faults: Faults { timeouts: 1, ticks: 1, ..CALM },
     reaches: &[M::WithoutLease, M::JoinedWithoutLease, M::Closed],
     ..BUS
+};
+
+/// There is no bus at first; one comes, and is evicted before it is read.
+pub const BEGUN: Config = Config {
+    name: "begun",
+    about: "there is no bus at first; one comes, and is evicted before it is read",
+    keys: &[KEPT, KEPT],
+    calls: &[call(0), CallSpec { is_peek: true, ..call(0) }],
+    writes: &[write(1), WriteSpec { names: 2, follows: Some(0), ..write(1) }],
+    faults: Faults { losses: 1, ..CALM },
+    start: Start::Unread,
+    reaches: &[M::Begun, M::HitNear, M::Heard, M::Gap],
+    ..BUS
+};
+
+/// A writer that has just started waits until another process knows; the bus or the list of its readers is evicted.
+pub const EVERYWHERE: Config = Config {
+    name: "everywhere",
+    about: "a writer that has just started waits for another process; the bus or the list of its readers is evicted",
+    calls: &[CallSpec { is_peek: true, ..call(0) }],
+    writes: &[WriteSpec { everywhere: true, ..write(1) }],
+    faults: Faults { losses: 1, ticks: 2, ..CALM },
+    start: Start::Kept,
+    reaches: &[M::HitNear, M::Everywhere, M::Doubted, M::Begun],
+    ..BUS
+};
+
+/// The same over a failover, with loads.
+pub const PROMOTED: Config = Config {
+    name: "promoted",
+    calls: &[call(0)],
+    about: "a writer that has just started waits for another process; a replica takes over that knows less",
+    faults: Faults { failovers: 1, ticks: 1, ..CALM },
+    reaches: &[M::HitNear, M::Everywhere, M::Doubted, M::AnotherServer],
+    ..EVERYWHERE
 };
 
 /// Two processes, two writers, entries evicted, operations given up.

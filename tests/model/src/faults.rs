@@ -15,6 +15,8 @@ pub struct Faults {
     pub crashes: u8,
     /// Messages that are trimmed.
     pub trims: u8,
+    /// Evictions of the bus, or of the list of those who read it.
+    pub losses: u8,
     /// Failovers, each to what the replica had.
     pub failovers: u8,
     /// Ticks of the clock.

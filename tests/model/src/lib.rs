@@ -13,6 +13,7 @@
 //! read      begin -> fence -> join -> turn: own tier again -> GET -> SET NX -> load -> seal, FINISH -> verdict
 //! publish   commit -> fence, send -> server: unlink, routes, XADD -> fence again, return
 //! receive   ask -> server: tail -> unlink what is not covered -> fence, extend the right
+//! wait      `everywhere`: who reads the bus, how far, and for how long they may serve
 //! world     ticks, evictions, timeouts and what arrives late, trims, crashes, failovers
 //! ```
 //!
@@ -31,6 +32,7 @@ mod journal;
 pub mod milestone;
 pub mod model;
 pub mod mutant;
+pub mod nodes;
 mod process;
 pub mod promise;
 pub mod protocol;

@@ -65,6 +65,12 @@ pub enum Milestone {
     RoutesChanged,
     /// A call with a token came before the bus.
     TokenAhead,
+    /// A writer was told that all processes know.
+    Everywhere,
+    /// The list of those who read the bus was in doubt.
+    Doubted,
+    /// A bus began, by who looked for one.
+    Begun,
     /// A process died and started again.
     Crashed,
 }

@@ -9,8 +9,9 @@ use crate::action::Action;
 use crate::config::Config;
 use crate::milestone::Milestone;
 use crate::mutant::Mutant;
+use crate::nodes::Nodes;
 use crate::promise::{Flaw, Promise};
-use crate::protocol::{Name, Phase, Probe, Replay, Slot, Stage, State, Step};
+use crate::protocol::{Bus, Name, Phase, Probe, Replay, Slot, Stage, State, Step};
 
 /// The protocol in one configuration, with all of its rules or without one.
 #[derive(Clone, Debug)]
@@ -111,6 +112,9 @@ impl Model for Protocol {
             Property::always("causal: nor what its token stands for", |_, state: &State| {
                 state.flaw != Some(Flaw::Stale(Promise::Causal))
             }),
+            Property::always("everywhere: nor what all processes were said to know of", |_, state: &State| {
+                state.flaw != Some(Flaw::Stale(Promise::Everywhere))
+            }),
             Property::always("heard: nor what its process has applied from the bus", |_, state: &State| {
                 state.flaw != Some(Flaw::Stale(Promise::Heard))
             }),
@@ -162,6 +166,7 @@ impl Protocol {
             Action::Execute(write) => self.execute(state, write),
             Action::Confirm(write) if state.writes[write].step == Step::RoutesChanged => self.plan_again(state, write),
             Action::Confirm(write) => self.confirm(state, write),
+            Action::Everywhere(write) => self.return_everywhere(state, write),
             Action::GiveUpWrite(write) => {
                 state.left.timeouts -= 1;
                 self.give_up_write(state, write);
@@ -281,6 +286,14 @@ impl Protocol {
             Action::Trim => {
                 state.left.trims -= 1;
                 state.server.bus.trim();
+            }
+            Action::LoseBus => {
+                state.left.losses -= 1;
+                state.server.bus = Bus::default();
+            }
+            Action::LoseNodes => {
+                state.left.losses -= 1;
+                state.server.nodes = Nodes::default();
             }
             Action::Crash(process) => {
                 state.left.crashes -= 1;

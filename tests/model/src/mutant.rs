@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use crate::configurations::{
-    FAILOVER, FOREIGN, GAP, GROUP, HANDS, HOT, JOIN, JOURNAL, LEASE, MEMBERS, NEAR, OWN, PUT, ROUTES, SHARD, STALE,
-    TOKEN, WITHOUT,
+    BEGUN, EVERYWHERE, FAILOVER, FIRST, FOREIGN, GAP, GROUP, HANDS, HOT, JOIN, JOURNAL, LEASE, MEMBERS, NEAR, OWN,
+    PROMOTED, PUT, ROUTES, SHARD, STALE, TOKEN, WITHOUT,
 };
 
 /// A protocol with one rule less.
@@ -67,12 +67,22 @@ pub enum Mutant {
     RenewLost,
     /// Nothing is repeated after a failover.
     Recent,
+    /// Nothing is repeated at the first look at a server.
+    FirstLook,
     /// A receiver fences itself before it unlinks what the publisher has not covered.
     FenceFirst,
     /// A process stores values before the server knows its routes.
     Registered,
     /// A token of another process is not waited for.
     Token,
+    /// `everywhere` believes what another server tells than the one that was looked at.
+    ListOfAnother,
+    /// `everywhere` believes a server that has lost something, or that its process has just met.
+    Doubt,
+    /// `everywhere` believes a list that was begun a moment ago.
+    YoungList,
+    /// Where there is no bus, a look at it begins none.
+    Begin,
     /// A load without a lease may be joined for ever.
     LateJoin,
     /// A lease has no lifetime of its own.
@@ -127,9 +137,14 @@ pub const KILLS: &[Kill] = &[
     kill(Mutant::DoubleFill, &LEASE, "leases"),
     kill(Mutant::RenewLost, &LEASE, "strict"),
     kill(Mutant::Recent, &FAILOVER, "own process"),
+    kill(Mutant::FirstLook, &FIRST, "own process"),
     kill(Mutant::FenceFirst, &FOREIGN, "heard"),
     kill(Mutant::Registered, &ROUTES, "strict"),
     kill(Mutant::Token, &TOKEN, "causal"),
+    kill(Mutant::ListOfAnother, &PROMOTED, "everywhere"),
+    kill(Mutant::Doubt, &PROMOTED, "everywhere"),
+    kill(Mutant::YoungList, &EVERYWHERE, "everywhere"),
+    kill(Mutant::Begin, &BEGUN, "heard"),
     kill(Mutant::LateJoin, &WITHOUT, "bounded"),
     kill(Mutant::ImmortalLease, &HANDS, "liveness"),
     kill(Mutant::LostWakeUp, &HANDS, "liveness"),

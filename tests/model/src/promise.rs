@@ -15,6 +15,8 @@ pub enum Promise {
     OwnProcess,
     /// The invalidation whose token it carries.
     Causal,
+    /// Every invalidation whose writer was told that all processes know.
+    Everywhere,
     /// Every invalidation that its process has applied from the bus.
     Heard,
     /// Every invalidation that returned `max_staleness` before it began.
@@ -72,6 +74,8 @@ fn promised(config: &Config, state: &State, call: usize, write: usize) -> Option
         Some(Promise::OwnProcess)
     } else if has_returned && spec.after == Some(write) {
         Some(Promise::Causal)
+    } else if has_returned && written.is_everywhere {
+        Some(Promise::Everywhere)
     } else if has_heard && !is_own && !is_lost && config.staleness > 0 {
         Some(Promise::Heard)
     } else if matches!(written.step, Step::Applied(age) if age >= config.staleness) && told.process.is_some() {

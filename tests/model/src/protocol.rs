@@ -58,6 +58,8 @@ pub struct Server {
     pub routes: u8,
     /// The stream.
     pub bus: Bus,
+    /// Who reads it.
+    pub nodes: crate::nodes::Nodes,
     /// Which server this is, since which start.
     pub run: u8,
     /// Not in Redis, only for the properties: the writes that took effect here.
@@ -120,6 +122,8 @@ pub struct Message {
     pub writes: u8,
     /// The keys that are unlinked already.
     pub covered: u8,
+    /// Whether it makes everything invalid: the first message of a bus that begins.
+    pub is_all: bool,
 }
 
 /// One process: in-process tier, flights, reader of the bus, journal.
@@ -141,6 +145,8 @@ pub struct Process {
     pub applied: Name,
     /// The server that it has looked at last; 0 before the first look.
     pub run: u8,
+    /// For so many more ticks, rights may be in force that its server does not know.
+    pub doubt: u8,
     /// Its look at the bus that is under way.
     pub probe: Probe,
     /// Whether the server knows its routes.
@@ -334,6 +340,8 @@ pub struct Write {
     pub id: Name,
     /// The token of a put.
     pub token: Name,
+    /// Whether it was told that all processes know of it.
+    pub is_everywhere: bool,
     /// How far it is.
     pub step: Step,
 }

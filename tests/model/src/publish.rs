@@ -4,6 +4,7 @@ use crate::config::Target;
 use crate::milestone::Milestone;
 use crate::model::Protocol;
 use crate::mutant::Mutant;
+use crate::nodes::Nodes;
 use crate::protocol::{Late, Message, Slot, State, Step, each};
 
 impl Protocol {
@@ -88,7 +89,11 @@ impl Protocol {
     /// `XADD`.
     pub(crate) fn tell_bus(&self, state: &mut State, writes: u8, covered: u8) -> u8 {
         let id = self.name(state);
-        state.server.bus.add(Message { id, writes, covered });
+        if !state.server.bus.has_begun() {
+            // How far the one before was read says nothing about this one.
+            state.server.nodes = Nodes::default();
+        }
+        state.server.bus.add(Message { id, writes, covered, is_all: false });
         id
     }
 

@@ -66,6 +66,12 @@ impl Bus {
         &self.messages[..usize::from(self.length)]
     }
 
+    /// Whether there is one: it has counted a message.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.end.added > 0
+    }
+
     /// `XADD`.
     pub fn add(&mut self, message: Message) {
         if usize::from(self.length) == MESSAGES {

@@ -47,6 +47,7 @@ fn why(promise: Promise) -> &'static str {
         Promise::Strict => "its invalidation had returned before the call began (l1 = off)",
         Promise::OwnProcess => "its own process had invalidated it before the call began",
         Promise::Causal => "the call carries the token of its invalidation",
+        Promise::Everywhere => "its writer had been told that all processes know of it",
         Promise::Heard => "its process had applied the invalidation from the bus before the call began",
         Promise::Bounded => "its invalidation had returned max_staleness before the call began",
     }
@@ -70,6 +71,7 @@ fn sentence(config: &Config, before: &State, action: Action, after: &State) -> S
         Action::Commit(_) | Action::Send(_) | Action::Execute(_) | Action::Confirm(_) | Action::GiveUpWrite(_) => {
             of_write(config, before, action, after)
         }
+        Action::Everywhere(write) => format!("write {write} is told that all processes know of it"),
         Action::Ask(_) | Action::ServeProbe(_) | Action::Unlink(_) | Action::Apply(_) => of_bus(before, action, after),
         Action::Replay(process) => format!("process {process} sends its journal"),
         Action::ServeReplay(process) => format!("the server executes the journal of process {process}"),
@@ -81,6 +83,8 @@ fn sentence(config: &Config, before: &State, action: Action, after: &State) -> S
         | Action::Expire(_)
         | Action::Arrive(_)
         | Action::Trim
+        | Action::LoseBus
+        | Action::LoseNodes
         | Action::Crash(_)
         | Action::Replicate
         | Action::FailOver => of_world(before, action),
@@ -213,6 +217,8 @@ fn of_world(before: &State, action: Action) -> String {
         Action::Expire(key) => format!("the lease of key {key}, which nobody holds any more, expires"),
         Action::Arrive(late) => format!("a command arrives that was given up: {:?}", before.late[late]),
         Action::Trim => "the oldest message is trimmed".to_owned(),
+        Action::LoseBus => "the bus is evicted".to_owned(),
+        Action::LoseNodes => "the list of those who read the bus is evicted".to_owned(),
         Action::Crash(process) => format!("process {process} dies and starts again"),
         Action::Replicate => "the replica has all of this, and nothing that comes".to_owned(),
         Action::FailOver => "the replica takes over".to_owned(),

@@ -11,8 +11,13 @@ impl Protocol {
     /// Time goes on.
     pub(crate) fn tick(&self, state: &mut State) {
         let most = self.config.staleness;
+        state.server.nodes.tick(most);
+        if let Some(replica) = &mut state.replica {
+            replica.nodes.tick(most);
+        }
         for process in &mut state.processes {
             process.right = process.right.saturating_sub(1);
+            process.doubt = process.doubt.saturating_sub(1);
             if let Probe::Asked { age, .. }
             | Probe::Answered(Answer { age, .. })
             | Probe::Unlinked(Answer { age, .. }) = &mut process.probe
@@ -136,6 +141,7 @@ impl Protocol {
         }
         let run = state.server.run + 1;
         state.server = crate::protocol::Server { run, ..replica };
+        state.server.nodes.run_ahead(self.config.staleness);
         state.late = Default::default();
         for call in 0..self.config.calls.len() {
             if let Phase::Leading(flight) = state.calls[call].phase
@@ -168,17 +174,25 @@ impl Protocol {
         (0..self.config.writes.len()).for_each(|write| self.lose_write(state, write));
     }
 
+    /// Whether the process that has told of it can repeat it: it has not died since.
+    fn remembers(&self, state: &State, write: usize) -> bool {
+        let teller = self.config.writes[write].process.map(|process| &state.processes[process]);
+        teller.is_some_and(|held| has(held.recent | held.journal, write))
+    }
+
     fn lose_write(&self, state: &mut State, write: usize) {
         let is_there = has(state.server.executed, write);
         let is_foreign = self.config.writes[write].process.is_none();
         if !is_there && !is_foreign {
             state.writes[write].id = 0;
+            state.writes[write].is_everywhere = false;
         }
         match state.writes[write].step {
             Step::Told | Step::Executed | Step::RoutesChanged => self.queue(state, write),
             Step::Applied(_) | Step::Putting if !is_there && !is_foreign => {
                 self.reach(Milestone::LostInvalidation);
-                state.writes[write].step = Step::Forgotten;
+                let is_remembered = self.remembers(state, write) || state.writes[write].step == Step::Putting;
+                state.writes[write].step = if is_remembered { Step::Forgotten } else { Step::Dead };
             }
             Step::Putting if self.config.writes[write].target == Target::Put => {
                 state.writes[write].step = Step::Applied(0);

@@ -227,6 +227,35 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         ..without("blind and serving", "right")
     },
     Mutant { model: &["Recent"], ..impossible("nothing repeated after a failover", OF_THE_MODEL) },
+    Mutant {
+        model: &["FirstLook"],
+        pins: &["runtime::bus::tests::what_was_invalidated_before_the_first_look_is_repeated"],
+        ..impossible("nothing repeated at the first look", OF_THE_MODEL)
+    },
+    Mutant {
+        model: &["Begin"],
+        pins: &["runtime::redis::store::tests::bus::where_there_is_no_bus_whoever_looks_begins_one"],
+        ..impossible("no bus begun by a look", OF_THE_MODEL)
+    },
+    Mutant {
+        model: &["YoungList"],
+        pins: &["found_by_stress::everywhere_waits_for_processes_that_the_server_has_forgotten"],
+        ..impossible("everywhere by a list just begun", OF_THE_MODEL)
+    },
+    Mutant {
+        model: &["Doubt"],
+        pins: &[
+            "found_by_stress::everywhere_waits_for_processes_whose_right_the_server_has_forgotten",
+            "found_by_stress::everywhere_waits_in_a_process_that_has_just_started",
+            "found_by_stress::everywhere_waits_in_a_process_that_has_just_found_a_server",
+        ],
+        ..impossible("everywhere without a doubt", OF_THE_MODEL)
+    },
+    Mutant {
+        model: &["ListOfAnother"],
+        pins: &["runtime::announce::tests::a_list_behind_another_connection_counts_when_its_server_was_looked_at"],
+        ..impossible("everywhere by another server's list", OF_THE_MODEL)
+    },
     Mutant { model: &["Token"], ..impossible("tokens not waited for", OF_THE_MODEL) },
     Mutant { model: &["LateJoin"], ..impossible("loads without a lease joined for ever", OF_THE_MODEL) },
     Mutant { model: &["ImmortalLease"], ..impossible("leases without a lifetime", OF_THE_MODEL) },
