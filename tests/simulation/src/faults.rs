@@ -97,6 +97,12 @@ impl Run<'_> {
                 }
             }
             Fault::Crash { .. } => {
+                // Who has not run since, for it is paused, dies now.
+                let doomed = self.faults.doomed.iter().filter(|(_, (other, _))| *other == step);
+                let doomed: Vec<_> = doomed.map(|(process, _)| *process).collect();
+                for process in doomed {
+                    self.faults_of_running(process);
+                }
                 if let Some(seat) = self.faults.dead.remove(&step) {
                     self.seats[seat] = self.start_process();
                 }
