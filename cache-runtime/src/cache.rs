@@ -156,8 +156,8 @@ impl Cache {
         Publish::new(Arc::clone(&self.node), event)
     }
 
-    /// Every event of this type that this cache publishes from here on. A subscriber that falls 1,024 events behind
-    /// loses the oldest; see [`Subscription::missed`].
+    /// Every event of this type that this cache publishes from here on. A subscriber that falls 1,024 events
+    /// behind, or 16 MiB of their JSON, loses the oldest; see [`Subscription::missed`].
     #[must_use]
     pub fn subscribe<E: Event>(&self) -> Subscription<E> {
         self.node.subscribers.subscribe()

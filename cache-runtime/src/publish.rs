@@ -47,7 +47,8 @@ impl<'a, E: Event> Publish<'a, E> {
     /// serve, at most `timeout`; then it is [`Error::NotEverywhere`].
     ///
     /// A server that has just begun to write down who reads the bus, since it was started or flushed, does not know all who
-    /// may still serve: then it takes until their right is over, one `max_staleness`. All processes of an application are
+    /// may still serve: then it takes until their right is over, one `max_staleness`. So it does where this process has
+    /// reached its first server, or met another one, less than that ago. All processes of an application are
     /// to have the same. A process that is cut off serves nothing it has kept by then; a call there may still be handed a
     /// load that began before, for one `max_staleness` after the event and never where `l1 = off`.
     ///

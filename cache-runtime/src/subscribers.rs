@@ -1,11 +1,11 @@
 //! Plain subscribers: whoever wants to see events without caching anything.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
@@ -18,13 +18,54 @@ use crate::event::Event;
 /// Events that wait for a slow subscriber; the oldest are dropped beyond it, counted and warned of.
 const WAITING: usize = 1_024;
 
+/// Bytes of JSON of the latest events of a type that may wait; the oldest are dropped beyond it too. Whoever publishes
+/// them may be a stranger.
+const WAITING_BYTES: usize = 16 << 20;
+
 /// An event without its type.
 type Shared = Arc<dyn Any + Send + Sync>;
+
+/// An event on its way to its subscribers; nothing when too much has come after it.
+#[derive(Debug)]
+struct Waiting(Mutex<Option<Shared>>);
+
+impl Waiting {
+    fn event(&self) -> Option<Shared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn take(&self) -> Option<Shared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The latest events of one type, oldest first, with the lengths of their JSON. Who has read them all keeps none alive.
+#[derive(Debug, Default)]
+struct Latest {
+    events: VecDeque<(Weak<Waiting>, usize)>,
+    bytes: usize,
+}
+
+impl Latest {
+    /// Adds one, and takes out the oldest that are too much then.
+    fn add(&mut self, waiting: &Arc<Waiting>, bytes: usize) -> Vec<Shared> {
+        self.events.push_back((Arc::downgrade(waiting), bytes));
+        self.bytes += bytes;
+        let mut dropped = Vec::new();
+        while self.events.len() > WAITING || (self.bytes > WAITING_BYTES && self.events.len() > 1) {
+            let Some((oldest, bytes)) = self.events.pop_front() else { break };
+            self.bytes -= bytes;
+            dropped.extend(oldest.upgrade().and_then(|oldest| oldest.take()));
+        }
+        dropped
+    }
+}
 
 /// The subscribers of one type.
 #[derive(Clone, Debug)]
 struct Sender {
-    events: broadcast::Sender<Shared>,
+    events: broadcast::Sender<Arc<Waiting>>,
+    latest: Arc<Mutex<Latest>>,
     name: &'static str,
     decode: fn(&[u8]) -> Result<Shared, serde_json::Error>,
 }
@@ -32,7 +73,20 @@ struct Sender {
 impl Sender {
     fn of<E: Event>() -> Self {
         let decode = |json: &[u8]| serde_json::from_slice::<E>(json).map(|event| Arc::new(event) as Shared);
-        Self { events: broadcast::channel(WAITING).0, name: E::NAME, decode }
+        Self { events: broadcast::channel(WAITING).0, latest: Arc::default(), name: E::NAME, decode }
+    }
+
+    /// Hands an event, of which this is the JSON, to all who subscribe now.
+    fn hand_out(&self, json: &[u8]) -> Result<(), serde_json::Error> {
+        let waiting = Arc::new(Waiting(Mutex::new(Some((self.decode)(json)?))));
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let dropped = latest.add(&waiting, json.len());
+        // Only an error when the last subscriber left meanwhile.
+        let _nobody = self.events.send(waiting);
+        drop(latest);
+        // What they do when they are dropped is their own.
+        drop(dropped);
+        Ok(())
     }
 
     fn is_heard(&self) -> bool {
@@ -60,10 +114,7 @@ impl Subscribers {
             return Ok(());
         };
         let json = serde_json::to_vec(event).map_err(Error::Event)?;
-        let copy = (sender.decode)(&json).map_err(Error::Event)?;
-        // Only an error when the last subscriber left meanwhile.
-        let _nobody = sender.events.send(copy);
-        Ok(())
+        sender.hand_out(&json).map_err(Error::Event)
     }
 
     /// Hands an event of another process to the subscribers of its name.
@@ -73,10 +124,8 @@ impl Subscribers {
             senders.values().filter(|sender| sender.name == name && sender.is_heard()).cloned().collect();
         drop(senders);
         for sender in heard {
-            match (sender.decode)(json) {
-                // Only an error when the last subscriber left meanwhile.
-                Ok(event) => drop(sender.events.send(event)),
-                Err(error) => tracing::warn!(event = name, %error, "an event of another process is not understood"),
+            if let Err(error) = sender.hand_out(json) {
+                tracing::warn!(event = name, %error, "an event of another process is not understood");
             }
         }
     }
@@ -89,8 +138,8 @@ pub struct Subscription<E> {
     events: PhantomData<fn() -> E>,
 }
 
-type Receiver = broadcast::Receiver<Arc<dyn Any + Send + Sync>>;
-type Received = (Result<Arc<dyn Any + Send + Sync>, RecvError>, Receiver);
+type Receiver = broadcast::Receiver<Arc<Waiting>>;
+type Received = (Result<Arc<Waiting>, RecvError>, Receiver);
 
 async fn receive(mut receiver: Receiver) -> Received {
     (receiver.recv().await, receiver)
@@ -110,7 +159,7 @@ impl<E: Event> Subscription<E> {
         std::future::poll_fn(|context| self.poll_event(context)).await
     }
 
-    /// How many events were dropped because this subscriber was more than 1,024 behind.
+    /// How many events were dropped because this subscriber was more than 1,024 behind, or 16 MiB of their JSON.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed
@@ -121,11 +170,11 @@ impl<E: Event> Subscription<E> {
             let (event, receiver) = std::task::ready!(self.next.as_mut().poll(context));
             self.next = Box::pin(receive(receiver));
             match event {
-                Ok(event) => {
-                    if let Ok(event) = event.downcast::<E>() {
-                        return Poll::Ready(Some(event));
-                    }
-                }
+                Ok(waiting) => match waiting.event().map(<Arc<dyn Any + Send + Sync>>::downcast::<E>) {
+                    Some(Ok(event)) => return Poll::Ready(Some(event)),
+                    Some(Err(_)) => {}
+                    None => self.lag(1),
+                },
                 Err(RecvError::Lagged(missed)) => self.lag(missed),
                 Err(RecvError::Closed) => return Poll::Ready(None),
             }
@@ -133,8 +182,12 @@ impl<E: Event> Subscription<E> {
     }
 
     fn lag(&mut self, missed: u64) {
+        let before = self.missed;
         self.missed += missed;
-        tracing::warn!(event = E::NAME, missed, "a subscriber is too slow: events were dropped");
+        // One by one they are many lines; twice as many are worth another.
+        if self.missed.ilog2() > before.checked_ilog2().unwrap_or(0) || before == 0 {
+            tracing::warn!(event = E::NAME, missed = self.missed, "a subscriber is too slow: events were dropped");
+        }
     }
 }
 

@@ -104,6 +104,24 @@ async fn a_subscriber_that_is_too_slow_is_told() {
     assert_eq!(slow.missed(), 2_000 - 1_024);
 }
 
+/// Events of a mebibyte each, from whoever they are, do not wait by the gigabyte.
+#[tokio::test]
+async fn a_subscriber_that_is_too_slow_for_large_events_keeps_a_few() {
+    let cache = cache().await;
+    let (mut slow, mut fast) = (cache.subscribe::<Renamed>(), cache.subscribe::<Renamed>());
+    for id in 0..40 {
+        cache.publish(&Renamed { id, name: "x".repeat(1 << 20) }).await.expect("published");
+        assert_eq!(fast.recv().await.expect("published").id, id);
+    }
+    // Of 16 MiB with their names, 15.
+    assert_eq!(slow.recv().await.expect("published").id, 40 - 15);
+    assert_eq!((slow.missed(), fast.missed()), (40 - 15, 0));
+    // What is read is not held on to, and one is never too large.
+    cache.publish(&Renamed { id: 40, name: "x".repeat(20 << 20) }).await.expect("published");
+    assert_eq!(slow.recv().await.expect("published").id, 40);
+    assert_eq!(slow.missed(), 40 - 1);
+}
+
 #[tokio::test]
 async fn a_subscription_ends_with_its_cache() {
     let cache = cache().await;
