@@ -90,7 +90,9 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         let Tail { server_millis, end, messages, more, routes } = probe;
         apply.server_clock(sent, received, server_millis);
         let turn = match self.reader.apply(end, messages, more) {
-            Step::Adopt(gap) => {
+            Step::Adopt(gap, messages) => {
+                // Whoever only tells the bus unlinks nothing, and subscribers want to know.
+                self.apply(&messages).await;
                 self.lose(if is_unreadable && gap == Gap::Count { Gap::Unreadable } else { gap });
                 Turn::Again
             }

@@ -16,8 +16,8 @@ pub(super) struct Reader {
 /// What a look at the bus has shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Something may be missing: drop everything; the position is the end now.
-    Adopt(Gap),
+    /// Something may be missing: apply what is there, and drop everything; the position is the end now.
+    Adopt(Gap, Vec<Message>),
     /// Apply these. Up to the end, nothing is missing.
     Apply(Vec<Message>),
     /// Apply these, but there are more than were asked for, and some before them may be missing: drop everything too.
@@ -83,13 +83,14 @@ impl Reader {
             self.at = Some(read);
             Step::Catch(messages)
         } else {
-            self.adopt(end, Gap::Count)
+            self.at = end;
+            Step::Adopt(Gap::Count, messages)
         }
     }
 
     fn adopt(&mut self, end: Option<Reading>, gap: Gap) -> Step {
         self.at = end;
-        Step::Adopt(gap)
+        Step::Adopt(gap, Vec::new())
     }
 }
 

@@ -101,6 +101,21 @@ async fn a_gap_drops_everything() {
     world.log.until(&["drop all", "gap", "extend"]).await;
 }
 
+/// Who published it unlinks nothing, and all processes have the same gap before it.
+#[tokio::test]
+async fn what_is_left_behind_a_gap_is_unlinked_and_delivered() {
+    let world = World::new().await;
+    world.server.add_name("shop:v1:user:42:7");
+    world.server.set_during_probe(|server| {
+        server.add(&USER_UPDATED);
+        server.trim();
+        server.add(&USER_UPDATED);
+    });
+    let deliver = format!("deliver UserUpdated {}", USER_UPDATED[1].1);
+    world.log.until(&["unlink shop:v1:user:42:7", &deliver, "drop all", "gap", "applied 2", "extend"]).await;
+    assert_eq!(world.server.names(), Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn far_behind_everything_is_dropped_and_still_unlinked() {
     let world = World::new().await;

@@ -53,11 +53,18 @@ impl Protocol {
 
     /// Whether something has to be unlinked before the fences.
     pub(crate) fn uncovered(&self, state: &State, process: usize, answer: &Answer) -> u8 {
-        if !is_dense(state, process, answer) {
+        if !self.is_readable(state, process, answer) {
             return 0;
         }
         let known = state.processes[process].known;
         self.of_others(process, answer).fold(0, |keys, message| keys | self.keys_of(*message, known) & !message.covered)
+    }
+
+    /// Whether the messages are behind what was read: after a gap too.
+    fn is_readable(&self, state: &State, process: usize, answer: &Answer) -> bool {
+        let Some(at) = state.processes[process].reader else { return false };
+        let is_ahead = answer.bus.end.last >= at.last && answer.bus.end.added >= at.added;
+        is_ahead && (is_read_to(at, answer) || !self.lacks(Mutant::GapAlone))
     }
 
     fn of_others<'a>(&'a self, process: usize, answer: &'a Answer) -> impl Iterator<Item = &'a Message> {
@@ -193,8 +200,4 @@ fn is_read_to(at: Reading, answer: &Answer) -> bool {
     let last = messages.last().map_or(at.last, |message| message.id);
     let added = at.added + u8::try_from(messages.len()).expect("a few messages");
     Reading { last, added } == answer.bus.end
-}
-
-fn is_dense(state: &State, process: usize, answer: &Answer) -> bool {
-    state.processes[process].reader.is_some_and(|at| is_read_to(at, answer))
 }

@@ -265,14 +265,15 @@ pub const ROUTES: Config = Config {
     ..BUS
 };
 
-/// A publisher that only tells the bus.
+/// A publisher that only tells the bus, which is evicted.
 pub const FOREIGN: Config = Config {
     name: "foreign",
-    about: "a publisher that only tells the bus",
+    about: "a publisher that only tells the bus, which is evicted",
     calls: &[call(0), call(0)],
     writes: &[WriteSpec { process: None, ..write(0) }],
     processes: 1,
-    reaches: &[M::Uncovered, M::Heard],
+    faults: Faults { losses: 1, ..CALM },
+    reaches: &[M::Uncovered, M::Heard, M::Gap],
     start: Start::Stored,
     ..BUS
 };

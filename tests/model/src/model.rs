@@ -11,7 +11,7 @@ use crate::milestone::Milestone;
 use crate::mutant::Mutant;
 use crate::nodes::Nodes;
 use crate::promise::{Flaw, Promise};
-use crate::protocol::{Bus, Name, Phase, Probe, Replay, Slot, Stage, State, Step};
+use crate::protocol::{Name, Phase, Probe, Replay, Slot, Stage, State, Step};
 
 /// The protocol in one configuration, with all of its rules or without one.
 #[derive(Clone, Debug)]
@@ -289,7 +289,7 @@ impl Protocol {
             }
             Action::LoseBus => {
                 state.left.losses -= 1;
-                state.server.bus = Bus::default();
+                self.lose_bus(state);
             }
             Action::LoseNodes => {
                 state.left.losses -= 1;

@@ -45,6 +45,8 @@ pub enum Mutant {
     RightFromSending,
     /// `Rule::Gap`: a gap in the bus drops nothing.
     Gap,
+    /// What is still there behind a gap in the bus is not applied.
+    GapAlone,
     /// `Rule::Identity`: another server is taken for the same.
     Identity,
     /// An answer over another connection extends the right as well.
@@ -126,6 +128,7 @@ pub const KILLS: &[Kill] = &[
     kill(Mutant::Right, &NEAR, "bounded"),
     kill(Mutant::RightFromSending, &NEAR, "bounded"),
     kill(Mutant::Gap, &GAP, "bus"),
+    kill(Mutant::GapAlone, &FOREIGN, "heard"),
     kill(Mutant::Identity, &FAILOVER, "own process"),
     kill(Mutant::Generation, &FAILOVER, "own process"),
     kill(Mutant::Journal, &JOURNAL, "journal"),

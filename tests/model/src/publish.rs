@@ -89,7 +89,9 @@ impl Protocol {
     /// `XADD`.
     pub(crate) fn tell_bus(&self, state: &mut State, writes: u8, covered: u8) -> u8 {
         let id = self.name(state);
-        if !state.server.bus.has_begun() {
+        // Who only adds a message clears no list.
+        let is_foreign = each(writes).all(|write| self.config.writes[write].process.is_none());
+        if !state.server.bus.has_begun() && !is_foreign {
             // How far the one before was read says nothing about this one.
             state.server.nodes = Nodes::default();
         }

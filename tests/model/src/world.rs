@@ -5,7 +5,9 @@ use crate::milestone::Milestone;
 use crate::model::Protocol;
 use crate::mutant::Mutant;
 use crate::promise::needs_but;
-use crate::protocol::{Answer, Call, Flight, Late, Name, Phase, Probe, Replay, Slot, Stage, State, Step, Tenure, has};
+use crate::protocol::{
+    Answer, Bus, Call, Flight, Late, Name, Phase, Probe, Replay, Slot, Stage, State, Step, Tenure, has,
+};
 
 impl Protocol {
     /// Time goes on.
@@ -129,6 +131,18 @@ impl Protocol {
             }
         }
         self.config.start(state, process, self.config.reads_bus(process));
+    }
+
+    /// The bus is evicted, and what was told by it alone and not yet read is lost.
+    pub(crate) fn lose_bus(&self, state: &mut State) {
+        let readers = (0..self.config.processes).filter(|process| self.config.reads_bus(*process));
+        let read = readers.map(|process| state.processes[process].applied).min().unwrap_or_default();
+        for (written, spec) in state.writes.iter_mut().zip(self.config.writes) {
+            if spec.process.is_none() && written.id > read {
+                written.step = Step::Forgotten;
+            }
+        }
+        state.server.bus = Bus::default();
     }
 
     /// The replica takes over: connections break, and what was written since is lost.

@@ -228,6 +228,11 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant { model: &["Recent"], ..impossible("nothing repeated after a failover", OF_THE_MODEL) },
     Mutant {
+        model: &["GapAlone"],
+        pins: &["runtime::bus::tests::what_is_left_behind_a_gap_is_unlinked_and_delivered"],
+        ..impossible("nothing behind a gap applied", OF_THE_MODEL)
+    },
+    Mutant {
         model: &["FirstLook"],
         pins: &["runtime::bus::tests::what_was_invalidated_before_the_first_look_is_repeated"],
         ..impossible("nothing repeated at the first look", OF_THE_MODEL)
