@@ -160,6 +160,15 @@ impl Fake {
         self.state().messages.clear();
     }
 
+    /// The bus is evicted, and a foreign publisher begins one with this message.
+    pub(crate) fn begin_anew<N: AsRef<str>, V: AsRef<[u8]>>(&self, fields: &[(N, V)]) {
+        let last = self.add(fields);
+        let mut state = self.state();
+        let first = state.messages.len() - 1;
+        state.messages.drain(..first);
+        state.end = Some(Reading { last, added: 1 });
+    }
+
     pub(crate) fn add_name(&self, name: &str) {
         self.state().names.insert(name.to_owned());
     }

@@ -66,11 +66,11 @@ impl Reader {
 
     /// Takes what stands behind the position, of which there may be more, and moves on.
     pub(super) fn apply(&mut self, end: Option<Reading>, messages: Vec<Message>, more: bool) -> Step {
-        let Some(at) = self.at else { return self.adopt(end, Gap::Start) };
+        let Some(at) = self.at else { return self.adopt(end, Gap::Start, messages) };
         // One may have come and gone since.
-        let Some(reached) = end else { return self.adopt(end, Gap::Vanished) };
+        let Some(reached) = end else { return self.adopt(end, Gap::Vanished, messages) };
         if reached.last < at.last || reached.added < at.added {
-            return self.adopt(end, Gap::Backwards);
+            return self.adopt(end, Gap::Backwards, messages);
         }
         let read = Reading {
             last: messages.last().map_or(at.last, |message| message.position),
@@ -83,14 +83,13 @@ impl Reader {
             self.at = Some(read);
             Step::Catch(messages)
         } else {
-            self.at = end;
-            Step::Adopt(Gap::Count, messages)
+            self.adopt(end, Gap::Count, messages)
         }
     }
 
-    fn adopt(&mut self, end: Option<Reading>, gap: Gap) -> Step {
+    fn adopt(&mut self, end: Option<Reading>, gap: Gap, messages: Vec<Message>) -> Step {
         self.at = end;
-        Step::Adopt(gap, Vec::new())
+        Step::Adopt(gap, messages)
     }
 }
 

@@ -116,6 +116,20 @@ async fn what_is_left_behind_a_gap_is_unlinked_and_delivered() {
     assert_eq!(world.server.names(), Vec::<String>::new());
 }
 
+/// The same on another bus, which has counted less.
+#[tokio::test]
+async fn what_stands_on_a_bus_that_began_anew_is_unlinked_and_delivered() {
+    let world = World::new().await;
+    world.server.add(&[USER_UPDATED[0], USER_UPDATED[1], ("by", "me")]);
+    world.log.until(&["applied 1", "extend"]).await;
+    world.server.add_name("shop:v1:user:42:7");
+    world.server.set_during_probe(|server| {
+        server.begin_anew(&USER_UPDATED);
+    });
+    world.log.until(&["unlink shop:v1:user:42:7", "drop all", "gap Backwards", "extend"]).await;
+    assert_eq!(world.server.names(), Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn far_behind_everything_is_dropped_and_still_unlinked() {
     let world = World::new().await;
