@@ -136,11 +136,12 @@ impl Remote for Store {
 
     fn probe(
         &self,
-        last: Option<Position>,
+        applied: Option<Position>,
+        from: Option<Position>,
         most: usize,
         right: Duration,
     ) -> impl Future<Output = Result<Tail, Fault>> + Send {
-        Self::probe(self, last, most, right)
+        Self::probe(self, applied, from, most, right)
     }
 
     fn listen(&self, last: Position, most: Duration) -> impl Future<Output = Result<(), Fault>> + Send {

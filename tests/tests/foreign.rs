@@ -9,7 +9,7 @@ use cache_runtime::{Cache, Event, Outcome, Subscription, cached, explain};
 use cache_tests::eventually::eventually;
 use cache_tests::on_redis::sees;
 use cache_tests::redis_server::RedisServer;
-use cache_tests::{Gate, Reply};
+use cache_tests::{FaultProxy, Gate, Reply};
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +58,13 @@ struct Shop {
 impl Shop {
     async fn open() -> Self {
         let server = RedisServer::start();
-        let processes = [process(&server).await, process(&server).await];
+        let url = server.url();
+        Self::over(server, &url).await
+    }
+
+    /// Whose processes reach the server at this address.
+    async fn over(server: RedisServer, url: &str) -> Self {
+        let processes = [process(url).await, process(url).await];
         let shop = Self { server, source: Gate::new(), processes };
         shop.keep(42, 7).await;
         shop
@@ -88,9 +94,18 @@ impl Shop {
     async fn serves_next(&self, version: u64, publish: impl FnOnce()) {
         self.source.commit();
         publish();
+        self.is_served(version).await;
+    }
+
+    async fn is_served(&self, version: u64) {
         for cache in &self.processes {
             eventually(SOON, async || cache.scope(user(42, 7, &self.source)).await == version).await;
         }
+    }
+
+    /// What a process that has just started finds in Redis, or loads.
+    async fn stored(&self) -> u64 {
+        process(&self.server.url()).await.scope(user(42, 7, &self.source)).await
     }
 
     /// Waits until the processes have read everything that is on the bus now.
@@ -108,9 +123,9 @@ impl Shop {
     }
 }
 
-async fn process(server: &RedisServer) -> Cache {
+async fn process(url: &str) -> Cache {
     // Nothing leaves the memory of a process because the machine of this test is busy.
-    let builder = Cache::builder("shop").redis(server.url()).max_staleness(Duration::from_mins(1));
+    let builder = Cache::builder("shop").redis(url).max_staleness(Duration::from_mins(1));
     let cache = builder.op_timeout(Duration::from_secs(2)).build().await;
     let cache = cache.expect("the functions of this test do not contradict each other");
     sees(&cache).await;
@@ -121,7 +136,8 @@ const UPDATED: [&str; 4] = ["event", "UserUpdated", "data", r#"{"tenant":42,"id"
 
 /// The next event that is heard is this one: what came before was not.
 async fn is_next(subscription: &mut Subscription<UserUpdated>, tenant: u64, id: u64) {
-    let event = subscription.recv().await.expect("the cache is there");
+    let event =
+        tokio::time::timeout(SOON, subscription.recv()).await.expect("it is heard").expect("the cache is there");
     assert_eq!(*event, UserUpdated { tenant, id });
 }
 
@@ -237,9 +253,49 @@ async fn a_message_that_nobody_reads_unlinks_nothing() {
     source.commit();
     let told = server.cli(&[&["XADD", "shop:bus", "*"][..], &UPDATED].concat());
     assert!(!told.is_empty());
-    let later = process(&server).await;
+    let later = process(&server.url()).await;
     let (version, lookups) = later.scope(explain(user(42, 7, &source))).await;
     assert_eq!((version, lookups[0].outcome()), (0, Outcome::HitL2));
+}
+
+/// A shop whose source has changed and said so, and a snapshot that has what it said, before any process has read it.
+async fn told_to_nobody() -> (Shop, FaultProxy, Subscription<UserUpdated>) {
+    let server = RedisServer::start();
+    let proxy = FaultProxy::start(server.address()).expect("a port is free");
+    let url = server.url_at(proxy.port());
+    let shop = Shop::over(server, &url).await;
+    let subscription = shop.subscribe();
+    proxy.all().keep_cut();
+    shop.source.commit();
+    shop.add(&UPDATED);
+    shop.server.save();
+    (shop, proxy, subscription)
+}
+
+/// As a replica that takes over has it, and its processes have not.
+#[tokio::test]
+async fn what_nobody_has_read_is_read_of_the_server_that_takes_over() {
+    let (shop, proxy, mut subscription) = told_to_nobody().await;
+    shop.server.restart();
+    proxy.heal();
+    is_next(&mut subscription, 42, 7).await;
+    assert_eq!(shop.stored().await, 1);
+}
+
+/// The server that takes over has the message, and what the processes had unlinked for it.
+#[tokio::test]
+async fn what_was_read_is_unlinked_from_the_server_that_takes_over() {
+    let (shop, proxy, mut subscription) = told_to_nobody().await;
+    proxy.heal();
+    shop.is_served(1).await;
+    is_next(&mut subscription, 42, 7).await;
+    let gaps = shop.processes.each_ref().map(|cache| cache.health().gaps());
+    shop.server.restart();
+    for (cache, gaps) in shop.processes.iter().zip(gaps) {
+        eventually(SOON, async || cache.health().gaps() > gaps).await;
+    }
+    eventually(SOON, async || shop.stored().await == 1).await;
+    assert!(subscription.recv().now_or_never().is_none(), "it was heard before");
 }
 
 #[tokio::test]
@@ -253,7 +309,7 @@ async fn what_is_unlinked_first_is_gone_when_the_command_returns() {
     let commands = commands();
     let unlinked = commands.iter().find(|command| command.contains("MULTI")).expect("the document has it");
     run(unlinked, &server);
-    assert_eq!(process(&server).await.scope(user(42, 7, &source)).await, 1);
+    assert_eq!(process(&server.url()).await.scope(user(42, 7, &source)).await, 1);
 }
 
 // The document.

@@ -11,7 +11,11 @@ const RIGHT: Duration = Duration::from_millis(50);
 async fn told(second: &Second) -> Receipt {
     let invalidation = Invalidation { fields: vec![("keys", b"a".to_vec())], ..Invalidation::default() };
     let Ok(Invalidated::At(position)) = second.store.invalidate(&invalidation, None).await else { panic!("no place") };
-    second.store.probe(Some(Position::default()), 1, RIGHT).await.expect("the server knows who reads the bus");
+    second
+        .store
+        .probe(Some(Position::default()), Some(Position::default()), 1, RIGHT)
+        .await
+        .expect("the server knows who reads the bus");
     Receipt::announced(1, Some(Token::new(position, &second.id)))
 }
 

@@ -211,14 +211,21 @@ impl Remote for Fake {
         self.reached().map(|state| state.run)
     }
 
-    async fn probe(&self, last: Option<Position>, most: usize, _right: Duration) -> Result<Tail, Fault> {
+    async fn probe(
+        &self,
+        applied: Option<Position>,
+        from: Option<Position>,
+        most: usize,
+        _right: Duration,
+    ) -> Result<Tail, Fault> {
+        self.log.note(applied.map_or_else(|| "look anew".to_owned(), |applied| format!("look at {}", applied.millis)));
         let during = self.reached()?.during_probe.take();
         let mut state = self.reached()?;
-        if state.heavy == Heavy::Bus || state.heavy == Heavy::Messages && last.is_some() {
+        if state.heavy == Heavy::Bus || state.heavy == Heavy::Messages && from.is_some() {
             return Err(Fault::Timeout);
         }
         state.begin_bus();
-        let behind = state.messages.iter().filter(|message| last.is_some_and(|last| message.position > last));
+        let behind = state.messages.iter().filter(|message| from.is_some_and(|from| message.position > from));
         let messages: Vec<_> = behind.take(most).cloned().collect();
         let more = messages.len() == most;
         let tail = Tail { server_millis: 1_000, end: state.end, messages, more, routes: state.version.clone() };

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::bus::apply::{Apply, Heard};
 use crate::bus::effects::Effects;
-use crate::bus::reader::{Gap, Reader, Step};
+use crate::bus::reader::{Gap, Left, Reader, Step};
 use crate::bus::remote::Remote;
 use crate::bus::{Links, RETRIES, changed};
 use crate::clock::Moment;
@@ -90,9 +90,10 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         let Tail { server_millis, end, messages, more, routes } = probe;
         apply.server_clock(sent, received, server_millis);
         let turn = match self.reader.apply(end, messages, more) {
-            Step::Adopt(gap, messages) => {
-                // Whoever only tells the bus unlinks nothing, and subscribers want to know.
-                self.apply(&messages).await;
+            Step::Adopt(gap, Left { known, fresh }) => {
+                // Whoever only tells the bus unlinks nothing, and subscribers want to know, once.
+                self.unlink(&Effects::of(&known, &self.links.table, &settings.id)).await;
+                self.apply(&fresh).await;
                 self.lose(if is_unreadable && gap == Gap::Count { Gap::Unreadable } else { gap });
                 Turn::Again
             }
@@ -128,8 +129,8 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
             remote.discard().await?;
             self.late = 0;
         }
-        let from = self.reader.position().filter(|_| self.late < LATE);
-        let probe = remote.probe(from, settings.most, settings.max_staleness).await;
+        let from = self.reader.from().filter(|_| self.late < LATE);
+        let probe = remote.probe(self.reader.position(), from, settings.most, settings.max_staleness).await;
         match &probe {
             Ok(_) => self.late = 0,
             Err(Fault::Timeout) => self.late += 1,

@@ -2,26 +2,53 @@
 //!
 //! The ids of a stream are not dense, and reading from an id that was trimmed skips silently. But a stream counts what was
 //! ever added: if that is what it was at our position and what has been read since, nothing is missing.
+//!
+//! Over another server, or on another stream, positions mean nothing; but what stands there may be what nobody has read,
+//! and whoever told it may have left it to the readers to unlink. Or it was read, and what was unlinked then is there
+//! again. So the last ten seconds are read again, in as many looks as it takes, before the end is adopted.
+
+mod remembered;
 
 use std::fmt;
 
+use crate::bus::reader::remembered::{Remembered, back};
 use crate::store::{Message, Position, Reading};
 
 /// The position of one reader.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     at: Option<Reading>,
+    /// Without a position: where to read what may not have been read, if anything was read before.
+    behind: Option<Behind>,
+    remembered: Remembered,
+}
+
+/// What is yet to be read before the end is adopted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Behind {
+    from: Position,
+    /// Where this stream was seen to end, if it was seen: one that ends before it is another.
+    seen: Option<Reading>,
 }
 
 /// What a look at the bus has shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Something may be missing: apply what is there, and drop everything; the position is the end now.
-    Adopt(Gap, Vec<Message>),
+    /// Something may be missing: apply what is there, and drop everything. The position is the end now, if all was read.
+    Adopt(Gap, Left),
     /// Apply these. Up to the end, nothing is missing.
     Apply(Vec<Message>),
     /// Apply these, but there are more than were asked for, and some before them may be missing: drop everything too.
     Catch(Vec<Message>),
+}
+
+/// What stands where something may be missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Left {
+    /// Read before: only what it made the readers unlink may be there again.
+    pub(super) known: Vec<Message>,
+    /// Not read before, as far as is remembered.
+    pub(super) fresh: Vec<Message>,
 }
 
 /// Why something may be missing.
@@ -54,23 +81,30 @@ impl Gap {
 }
 
 impl Reader {
-    /// The last message that was applied; nothing before the first look, and where there was no stream.
+    /// The last message that was applied; nothing before the first look, where there was no stream, and until all of
+    /// another one was read.
     pub(super) fn position(&self) -> Option<Position> {
         self.at.map(|at| at.last)
     }
 
-    /// What was read tells nothing about what comes: the next look adopts the end.
+    /// Behind which message to read; nothing: only where the stream ends is of interest.
+    pub(super) fn from(&self) -> Option<Position> {
+        self.position().or(self.behind.map(|behind| behind.from))
+    }
+
+    /// What was read tells nothing about what comes: the end is adopted, once what may not have been read is.
     pub(super) fn forget(&mut self) {
+        self.behind = self.from().map(|from| Behind { from: back(from), seen: None });
         self.at = None;
     }
 
-    /// Takes what stands behind the position, of which there may be more, and moves on.
+    /// Takes what stands behind [`Reader::from`], of which there may be more, and moves on.
     pub(super) fn apply(&mut self, end: Option<Reading>, messages: Vec<Message>, more: bool) -> Step {
-        let Some(at) = self.at else { return self.adopt(end, Gap::Start, messages) };
+        let Some(at) = self.at else { return self.apply_behind(end, messages, more) };
         // One may have come and gone since.
-        let Some(reached) = end else { return self.adopt(end, Gap::Vanished, messages) };
-        if reached.last < at.last || reached.added < at.added {
-            return self.adopt(end, Gap::Backwards, messages);
+        let Some(reached) = end else { return self.adopt(end, Gap::Vanished, messages, more) };
+        if is_before(reached, at) {
+            return self.begin_again(messages);
         }
         let read = Reading {
             last: messages.last().map_or(at.last, |message| message.position),
@@ -78,19 +112,41 @@ impl Reader {
         };
         if read == reached && is_ascending(at.last, &messages) {
             self.at = Some(read);
+            self.remembered.add(&messages);
             Step::Apply(messages)
         } else if more && !messages.is_empty() && read.last < reached.last && read.added < reached.added {
             self.at = Some(read);
+            self.remembered.add(&messages);
             Step::Catch(messages)
         } else {
-            self.adopt(end, Gap::Count, messages)
+            self.adopt(end, Gap::Count, messages, more)
         }
     }
 
-    fn adopt(&mut self, end: Option<Reading>, gap: Gap, messages: Vec<Message>) -> Step {
-        self.at = end;
-        Step::Adopt(gap, messages)
+    fn apply_behind(&mut self, end: Option<Reading>, messages: Vec<Message>, more: bool) -> Step {
+        match (end, self.behind.and_then(|behind| behind.seen)) {
+            (Some(end), Some(seen)) if is_before(end, seen) => self.begin_again(messages),
+            _ => self.adopt(end, Gap::Start, messages, more),
+        }
     }
+
+    fn adopt(&mut self, end: Option<Reading>, gap: Gap, messages: Vec<Message>, more: bool) -> Step {
+        let read = messages.last().filter(|_| more).map(|message| message.position);
+        self.behind = end.zip(read).map(|(end, from)| Behind { from, seen: Some(end) });
+        self.at = end.filter(|_| self.behind.is_none());
+        Step::Adopt(gap, self.remembered.sort(messages))
+    }
+
+    /// It is another stream, of which none was read yet: its ids may lie before our position.
+    fn begin_again(&mut self, messages: Vec<Message>) -> Step {
+        (self.at, self.behind) = (None, Some(Behind::default()));
+        Step::Adopt(Gap::Backwards, self.remembered.sort(messages))
+    }
+}
+
+/// Whether a stream that reached the one end and is found at the other was begun anew in between.
+fn is_before(end: Reading, seen: Reading) -> bool {
+    end.last < seen.last || end.added < seen.added
 }
 
 fn is_ascending(from: Position, messages: &[Message]) -> bool {

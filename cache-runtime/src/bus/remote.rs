@@ -22,10 +22,11 @@ pub(crate) trait Remote: Send + Sync {
     /// The server that has the bus.
     fn identity(&self) -> impl Future<Output = Result<Self::Identity, Fault>> + Send;
 
-    /// Tells how far the bus was applied, and reads on.
+    /// Tells how far the bus was applied, and reads what is behind `from`.
     fn probe(
         &self,
-        last: Option<Position>,
+        applied: Option<Position>,
+        from: Option<Position>,
         most: usize,
         right: Duration,
     ) -> impl Future<Output = Result<Tail, Fault>> + Send;

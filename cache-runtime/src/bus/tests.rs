@@ -179,6 +179,45 @@ async fn another_server_is_a_gap_before_it_is_read() {
     assert!(first("drop all") < first("extend"), "{lines:?}");
 }
 
+/// It is on both servers, nobody has read it, and who published it unlinks nothing. There are more than one look reads.
+#[tokio::test]
+async fn what_nobody_has_read_when_another_server_takes_over_is_unlinked_and_delivered() {
+    let world = World::new().await;
+    world.server.add(&USER_UPDATED);
+    world.log.until(&["applied 1", "extend"]).await;
+    world.server.set_fault(Some(Fault::Away));
+    world.log.until(&["fault"]).await;
+    world.log.clear();
+    let data = |id: u64| format!(r#"{{"tenant":42,"id":{id}}}"#);
+    for id in 8..13 {
+        world.server.add_name(&format!("shop:v1:user:42:{id}"));
+        world.server.add(&[("event", "UserUpdated"), ("data", &data(id))]);
+    }
+    world.server.fail_over(0);
+    world.server.set_fault(None);
+    // Where it has read to is told once it has read all.
+    let [first, last] = [8, 12].map(|id| format!("deliver UserUpdated {}", data(id)));
+    world.log.until(&["gap Server", "look anew", &first, "look anew", &last, "drop all", "look at 6", "extend"]).await;
+    assert_eq!(world.server.names(), Vec::<String>::new());
+    let lines = world.log.lines();
+    let delivered = lines.iter().filter(|line| line.starts_with("deliver")).count();
+    assert_eq!(delivered, 5, "the one that was heard before is not heard again: {lines:?}");
+}
+
+/// It was read, and what it made this process unlink had not come to the server that takes over.
+#[tokio::test]
+async fn what_was_read_and_unlinked_is_unlinked_from_another_server_too() {
+    let world = World::new().await;
+    world.server.add(&USER_UPDATED);
+    world.log.until(&["applied 1", "extend"]).await;
+    world.log.clear();
+    world.server.add_name("shop:v1:user:42:7");
+    world.server.fail_over(0);
+    world.log.until(&["gap Server", "look anew", "unlink shop:v1:user:42:7", "drop all", "look at 1", "extend"]).await;
+    assert_eq!(world.server.names(), Vec::<String>::new());
+    assert!(!world.log.lines().iter().any(|line| line.starts_with("deliver")), "subscribers hear it once");
+}
+
 /// Whether the in-process tier is emptied before it is used over another server, where another message stands in the
 /// place of the last one.
 async fn is_emptied_over_another_server(rules: Rules) -> bool {

@@ -18,15 +18,20 @@ const ROOM: usize = 1 << 20;
 const REMEMBERED: Duration = Duration::from_mins(1);
 
 impl Store {
-    /// One look at the bus. Says that this process has applied everything up to `last` and may serve for `right` from
-    /// now on, and reads what is behind `last`; without a position nothing is read.
-    pub(crate) async fn probe(&self, last: Option<Position>, most: usize, right: Duration) -> Result<Tail, Fault> {
-        let Position { millis: at, sequence } = last.unwrap_or_default();
-        let (applied, right, most) = (format!("{at}-{sequence}"), right.as_millis().to_string(), most.to_string());
-        let from = if last.is_some() { applied.as_str() } else { "" };
+    /// One look at the bus. Says that this process has applied everything up to `applied` and may serve for `right` from
+    /// now on, and reads what is behind `from`; without that nothing is read.
+    pub(crate) async fn probe(
+        &self,
+        applied: Option<Position>,
+        from: Option<Position>,
+        most: usize,
+        right: Duration,
+    ) -> Result<Tail, Fault> {
+        let (applied, right, most) = (id(applied.unwrap_or_default()), right.as_millis().to_string(), most.to_string());
+        let from = from.map(id).unwrap_or_default();
         let keys = [&self.names.nothing, &self.names.bus, &self.names.routes, &self.names.nodes].map(String::as_str);
         let (room, longest) = (ROOM.to_string(), LONGEST_MESSAGE.to_string());
-        let args = [&self.node, &applied, &right, from, &most, &room, &longest].map(str::as_bytes);
+        let args = [&self.node, &applied, &right, &from, &most, &room, &longest].map(String::as_bytes);
         let reply = self.servers.bus_script(&scripts::PROBE, &keys, &args).await?;
         let [now, last, added, routes, messages, more] = reply::fixed(reply, "a probe")?;
         let end = match last {
@@ -59,7 +64,7 @@ impl Store {
     pub(crate) async fn listen(&self, last: Position, most: Duration) -> Result<(), Fault> {
         let mut command = Cmd::new();
         command.arg("XREAD").arg("COUNT").arg(1).arg("BLOCK").arg(millis(most)).arg("STREAMS").arg(&self.names.bus);
-        command.arg(format!("{}-{}", last.millis, last.sequence));
+        command.arg(id(last));
         self.servers.ear_command(&command, most).await.map(drop)
     }
 
@@ -115,6 +120,11 @@ impl Store {
             tracing::debug!(%fault, "others remember this process until its right to serve is over");
         }
     }
+}
+
+/// As the server writes it.
+fn id(position: Position) -> String {
+    format!("{}-{}", position.millis, position.sequence)
 }
 
 /// `<millis>-<sequence> <end of its right>`.

@@ -14,7 +14,7 @@ async fn tell(world: &World, text: &str) -> Position {
 }
 
 async fn probe(world: &World, last: Option<Position>) -> Tail {
-    world.store.probe(last, 100, LIFE).await.expect("an answer")
+    world.store.probe(last, last, 100, LIFE).await.expect("an answer")
 }
 
 #[tokio::test]
@@ -45,7 +45,8 @@ async fn a_probe_reads_what_is_new_oldest_first() {
     let tail = probe(&world, Some(told[0])).await;
     assert_eq!(tail.messages.iter().map(|message| message.position).collect::<Vec<_>>(), told[1..]);
     assert_eq!(tail.messages[0].fields, [("keys".to_owned(), b"b".to_vec())]);
-    let few = world.store.probe(Some(Position::default()), 2, LIFE).await.expect("an answer");
+    let few =
+        world.store.probe(Some(Position::default()), Some(Position::default()), 2, LIFE).await.expect("an answer");
     assert_eq!((few.messages.len(), few.end), (2, Some(Reading { last: told[2], added: 3 })));
 }
 
@@ -194,8 +195,8 @@ async fn processes_are_seen_until_their_right_ended_long_ago() {
     let last = tell(&world, "a").await;
     probe(&world, Some(last)).await;
     let [ended, unknown] = [world.other("b2").await, world.other("c3").await];
-    ended.probe(Some(last), 1, Duration::ZERO).await.expect("an answer");
-    unknown.probe(None, 1, Duration::ZERO).await.expect("an answer");
+    ended.probe(Some(last), Some(last), 1, Duration::ZERO).await.expect("an answer");
+    unknown.probe(None, None, 1, Duration::ZERO).await.expect("an answer");
     for (node, entry) in [("d4", "12-3 1000"), ("e5", "nonsense"), ("f6", "1-1 99999999999999999999x")] {
         world.command(&[&"HSET", &"{shop:bus}:nodes", &node, &entry]).await;
     }
@@ -246,7 +247,7 @@ async fn how_far_a_bus_was_read_says_nothing_about_the_next() {
     for begins in ["told of", "looked at", "discarded"] {
         let last = tell(&world, "a").await;
         probe(&world, Some(last)).await;
-        other.probe(Some(last), 1, LIFE).await.expect("an answer");
+        other.probe(Some(last), Some(last), 1, LIFE).await.expect("an answer");
         assert_eq!(world.store.nodes().await.expect("an answer").seen.len(), 2);
         if begins == "discarded" {
             world.store.discard().await.expect("an answer");

@@ -186,7 +186,7 @@ async fn invalidations(store: &Store) {
         assert_eq!(store.read(entry, &[]).await.expect("a reply").slot, expected);
     }
     assert!(matches!(store.read("shop:v1:item:100", &[]).await, Ok(Seen { slot: Slot::Value(_), .. })));
-    let tail = store.probe(Some(Position::default()), 10, LIFE).await.expect("an answer");
+    let tail = store.probe(Some(Position::default()), Some(Position::default()), 10, LIFE).await.expect("an answer");
     assert_eq!(tail.messages.iter().map(|message| message.position).collect::<Vec<_>>(), [position]);
     assert_eq!(tail.routes, Some(version));
     assert_eq!(store.nodes().await.expect("an answer").seen.len(), 1);

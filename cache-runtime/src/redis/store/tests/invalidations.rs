@@ -37,7 +37,7 @@ async fn an_invalidation_unlinks_and_tells() {
     }
     let second = position(world.store.invalidate(&of(&[]), None).await);
     assert!(second > first);
-    let tail = world.store.probe(Some(first), 10, Duration::ZERO).await.expect("an answer");
+    let tail = world.store.probe(Some(first), Some(first), 10, Duration::ZERO).await.expect("an answer");
     assert_eq!(tail.messages.len(), 1);
     assert_eq!(tail.messages[0].position, second);
     assert_eq!(tail.messages[0].fields, [("keys".to_owned(), br#"["user:42:7"]"#.to_vec())]);
@@ -107,7 +107,8 @@ async fn another_type_at_the_bus_or_the_routes_is_replaced() {
     for name in ["shop:bus", "{shop:bus}:routes", "{shop:bus}:nodes"] {
         world.command(&[&"SET", &name, &"no stream, no hash"]).await;
     }
-    let tail = world.store.probe(Some(Position::default()), 10, LIFE).await.expect("an answer");
+    let tail =
+        world.store.probe(Some(Position::default()), Some(Position::default()), 10, LIFE).await.expect("an answer");
     assert_eq!((tail.end.map(|end| end.added), tail.routes), (Some(1), None));
     world.command(&[&"SET", &"shop:bus", &"no stream"]).await;
     position(world.store.invalidate(&of(&[]), None).await);

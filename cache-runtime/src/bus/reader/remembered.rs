@@ -1,0 +1,52 @@
+//! The messages that were read last, to be told when they are read again.
+
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+
+use crate::bus::reader::Left;
+use crate::hasher::RandomState;
+use crate::store::{Message, Position};
+
+/// How far back, by the ids of messages, in ms: as far as a process repeats what it has invalidated itself.
+const BACK: u64 = 10_000;
+
+/// Most messages.
+const MOST: usize = 1_024;
+
+/// The messages that were read last.
+#[derive(Debug, Default)]
+pub(super) struct Remembered {
+    messages: VecDeque<(Position, u64)>,
+    hasher: RandomState,
+}
+
+impl Remembered {
+    pub(super) fn add(&mut self, messages: &[Message]) {
+        let Some(last) = messages.last() else { return };
+        let latest = &messages[messages.len().saturating_sub(MOST)..];
+        let latest: Vec<_> = latest.iter().map(|message| (message.position, self.digest(message))).collect();
+        self.messages.extend(latest);
+        let start = back(last.position);
+        while self.messages.len() > MOST || self.messages.front().is_some_and(|(position, _)| *position < start) {
+            self.messages.pop_front();
+        }
+    }
+
+    /// Which of these messages were read before: at the same place, and the same. All of them are from here on.
+    pub(super) fn sort(&mut self, messages: Vec<Message>) -> Left {
+        let is_known = |message: &Message| self.messages.contains(&(message.position, self.digest(message)));
+        let (known, fresh): (Vec<_>, Vec<_>) = messages.into_iter().partition(is_known);
+        self.add(&fresh);
+        Left { known, fresh }
+    }
+
+    fn digest(&self, message: &Message) -> u64 {
+        self.hasher.hash_one(&message.fields)
+    }
+}
+
+/// From where to read again what another server may have told meanwhile. Ids follow its clock, and its stream may end
+/// before what was read of another one: both by less than this.
+pub(super) fn back(last: Position) -> Position {
+    Position { millis: last.millis.saturating_sub(BACK), sequence: 0 }
+}
