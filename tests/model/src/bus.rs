@@ -6,7 +6,7 @@ use crate::model::Protocol;
 use crate::mutant::Mutant;
 use crate::nodes::Nodes;
 use crate::promise::Flaw;
-use crate::protocol::{Answer, Bus, Message, Probe, Reading, State, each, has};
+use crate::protocol::{Answer, Message, Name, Probe, Reading, State, Step, each, has};
 
 impl Protocol {
     /// Looks which server it is, registers there, and asks what is new.
@@ -17,11 +17,18 @@ impl Protocol {
         held.run = run;
         if is_another && !self.lacks(Mutant::Identity) {
             self.reach(Milestone::AnotherServer);
-            state.processes[process].reader = None;
+            self.forget(state, process);
             self.lose_server(state, process);
         }
         self.register(state, process);
         state.processes[process].probe = Probe::Asked { run, age: 0 };
+    }
+
+    /// Its position means nothing here: what was read of late is read again.
+    fn forget(&self, state: &mut State, process: usize) {
+        let held = &mut state.processes[process];
+        let was_read = held.reader.take().is_some() || held.is_behind;
+        held.is_behind = was_read && !self.lacks(Mutant::EndAlone);
     }
 
     fn register(&self, state: &mut State, process: usize) {
@@ -43,9 +50,13 @@ impl Protocol {
         }
         self.see(state, process);
         let held = &mut state.processes[process];
-        let bus = held
-            .reader
-            .map_or(Bus { end: state.server.bus.end, ..Bus::default() }, |at| state.server.bus.after(at.last));
+        let from = match held.reader {
+            Some(at) => at.last,
+            None if held.is_behind && self.lacks(Mutant::OnceOnly) => held.applied,
+            None if held.is_behind => 0,
+            None => Name::MAX,
+        };
+        let bus = state.server.bus.after(from);
         // Another server than the one that was looked at: over another connection.
         let is_same = run == state.server.run;
         held.probe = Probe::Answered(Answer { is_same, age, bus, routes: state.server.routes });
@@ -62,8 +73,11 @@ impl Protocol {
 
     /// Whether the messages are behind what was read: after a gap too.
     fn is_readable(&self, state: &State, process: usize, answer: &Answer) -> bool {
-        let Some(at) = state.processes[process].reader else { return false };
-        is_read_to(at, answer) || !self.lacks(Mutant::GapAlone)
+        let held = &state.processes[process];
+        match held.reader {
+            Some(at) => is_read_to(at, answer) || !self.lacks(Mutant::GapAlone),
+            None => held.is_behind,
+        }
     }
 
     fn of_others<'a>(&'a self, process: usize, answer: &'a Answer) -> impl Iterator<Item = &'a Message> {
@@ -105,11 +119,18 @@ impl Protocol {
         let (Probe::Answered(answer) | Probe::Unlinked(answer)) = probe else { return };
         state.processes[process].probe = Probe::None;
         let end = answer.bus.end;
-        let at = state.processes[process].reader.replace(end);
+        let held = &mut state.processes[process];
+        let (at, was_behind) = (held.reader.replace(end), std::mem::take(&mut held.is_behind));
         match at {
-            None => self.look_first(state, process),
+            None => {
+                if was_behind && answer.bus.length > 0 {
+                    self.reach(Milestone::ReadBehind);
+                }
+                self.look_first(state, process);
+            }
             Some(at) if end.last < at.last || end.added < at.added => {
                 self.reach(Milestone::Gap);
+                (held.reader, held.is_behind) = (None, true);
                 self.lose_server(state, process);
             }
             Some(at) if !is_read_to(at, &answer) => {
@@ -120,7 +141,8 @@ impl Protocol {
             }
             Some(_) => self.apply_messages(state, process, &answer, matches!(probe, Probe::Unlinked(_))),
         }
-        if answer.is_same || self.lacks(Mutant::Generation) {
+        let is_read = state.processes[process].reader.is_some();
+        if is_read && (answer.is_same || self.lacks(Mutant::Generation)) {
             state.processes[process].applied = end.last;
         }
         if answer.routes != state.processes[process].version {
@@ -180,14 +202,15 @@ impl Protocol {
     }
 
     /// A process that has read the bus of the new server holds to what it invalidated before: it is in the journal, or it
-    /// is promised again.
+    /// is promised again. And to what it has read there.
     fn remember_forgotten(&self, state: &mut State, process: usize) {
         for write in 0..self.config.writes.len() {
-            let is_own = self.config.writes[write].process == Some(process);
+            let teller = self.config.writes[write].process;
             let waits = has(state.processes[process].journal, write);
+            let is_told = teller.is_none() && has(state.server.executed, write);
             let written = &mut state.writes[write];
-            if is_own && !waits && written.step == crate::protocol::Step::Forgotten {
-                written.step = crate::protocol::Step::Applied(0);
+            if (is_told || teller == Some(process) && !waits) && written.step == Step::Forgotten {
+                written.step = Step::Applied(0);
             }
         }
     }
@@ -195,8 +218,10 @@ impl Protocol {
 
 /// Whether nothing is missing between the position and the messages.
 fn is_read_to(at: Reading, answer: &Answer) -> bool {
-    let messages = answer.bus.messages();
-    let last = messages.last().map_or(at.last, |message| message.id);
-    let added = at.added + u8::try_from(messages.len()).expect("a few messages");
-    Reading { last, added } == answer.bus.end
+    let last = last_of(answer).unwrap_or(at.last);
+    Reading { last, added: at.added + answer.bus.length } == answer.bus.end
+}
+
+fn last_of(answer: &Answer) -> Option<Name> {
+    answer.bus.messages().last().map(|message| message.id)
 }

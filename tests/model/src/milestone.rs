@@ -49,6 +49,8 @@ pub enum Milestone {
     Uncovered,
     /// A gap on the bus was found by counting.
     Gap,
+    /// What another server had behind the last place was read.
+    ReadBehind,
     /// Another server was noticed.
     AnotherServer,
     /// A failover lost an invalidation that had returned.

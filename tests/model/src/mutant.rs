@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::configurations::{
     BEGUN, EVERYWHERE, FAILOVER, FIRST, FOREIGN, GAP, GROUP, HANDS, HOT, JOIN, JOURNAL, LEASE, MEMBERS, NEAR, OWN,
-    PROMOTED, PUT, ROUTES, SHARD, STALE, TOKEN, WITHOUT,
+    PROMOTED, PUT, ROUTES, SHARD, STALE, TOKEN, TOLD, WITHOUT,
 };
 
 /// A protocol with one rule less.
@@ -47,6 +47,10 @@ pub enum Mutant {
     Gap,
     /// What is still there behind a gap in the bus is not applied.
     GapAlone,
+    /// Of another server only the end of the bus is adopted.
+    EndAlone,
+    /// What was unlinked for a message is not unlinked again from another server.
+    OnceOnly,
     /// `Rule::Identity`: another server is taken for the same.
     Identity,
     /// An answer over another connection extends the right as well.
@@ -129,6 +133,8 @@ pub const KILLS: &[Kill] = &[
     kill(Mutant::RightFromSending, &NEAR, "bounded"),
     kill(Mutant::Gap, &GAP, "bus"),
     kill(Mutant::GapAlone, &FOREIGN, "heard"),
+    kill(Mutant::EndAlone, &TOLD, "heard"),
+    kill(Mutant::OnceOnly, &TOLD, "heard"),
     kill(Mutant::Identity, &FAILOVER, "own process"),
     kill(Mutant::Generation, &FAILOVER, "own process"),
     kill(Mutant::Journal, &JOURNAL, "journal"),

@@ -139,6 +139,8 @@ pub struct Process {
     pub right: u8,
     /// How far it has read the bus; nothing before the first look.
     pub reader: Option<Reading>,
+    /// Without that: whether it has read another server, or stream, and reads again what both may have.
+    pub is_behind: bool,
     /// Only for the properties: how many messages were applied, or made up for by dropping everything.
     pub counted: u8,
     /// The id up to which it has applied the bus.

@@ -42,6 +42,7 @@ impl Protocol {
         let spec = &self.config.writes[write];
         let Some(process) = spec.process else {
             let id = self.tell_bus(state, 1 << write, 0);
+            state.server.executed |= 1 << write;
             (state.writes[write].id, state.writes[write].step) = (id, Step::Executed);
             return;
         };

@@ -6,7 +6,7 @@ use crate::model::Protocol;
 use crate::mutant::Mutant;
 use crate::promise::needs_but;
 use crate::protocol::{
-    Answer, Bus, Call, Flight, Late, Name, Phase, Probe, Replay, Slot, Stage, State, Step, Tenure, has,
+    Answer, Bus, Call, Flight, Late, Name, Phase, Probe, Replay, Slot, Stage, State, Step, Tenure, each, has,
 };
 
 impl Protocol {
@@ -137,9 +137,11 @@ impl Protocol {
     pub(crate) fn lose_bus(&self, state: &mut State) {
         let readers = (0..self.config.processes).filter(|process| self.config.reads_bus(*process));
         let read = readers.map(|process| state.processes[process].applied).min().unwrap_or_default();
-        for (written, spec) in state.writes.iter_mut().zip(self.config.writes) {
-            if spec.process.is_none() && written.id > read {
-                written.step = Step::Forgotten;
+        for write in each(self.foreign()) {
+            // Or it was read, and what was unlinked for it is there again.
+            if state.writes[write].id > read || state.writes[write].step == Step::Forgotten {
+                state.writes[write].step = Step::Forgotten;
+                state.server.executed &= !(1 << write);
             }
         }
         state.server.bus = Bus::default();
@@ -148,7 +150,8 @@ impl Protocol {
     /// The replica takes over: connections break, and what was written since is lost.
     pub(crate) fn fail_over(&self, state: &mut State) {
         let Some(replica) = state.replica.take() else { return };
-        self.forgive(state, state.server.executed & !replica.executed);
+        // What was unlinked for a publisher that only tells the bus may be lost too, until it is unlinked again.
+        self.forgive(state, state.server.executed & !replica.executed | self.foreign());
         if self.config.stamp_fails_alone {
             (state.server.stamp, state.server.executed) = (replica.stamp, replica.executed);
             return self.lose_writes(state);
@@ -171,6 +174,12 @@ impl Protocol {
             process.replay = Replay::None;
         }
         self.lose_writes(state);
+    }
+
+    /// The writes of publishers that only tell the bus.
+    fn foreign(&self) -> u8 {
+        let writes = self.config.writes.iter().enumerate();
+        writes.filter(|(_, spec)| spec.process.is_none()).fold(0, |writes, (write, _)| writes | 1 << write)
     }
 
     /// What is lost is not promised any more, not even to calls that have begun.
@@ -197,7 +206,9 @@ impl Protocol {
     fn lose_write(&self, state: &mut State, write: usize) {
         let is_there = has(state.server.executed, write);
         let is_foreign = self.config.writes[write].process.is_none();
-        if !is_there && !is_foreign {
+        if is_foreign && state.writes[write].id != 0 {
+            state.writes[write].step = Step::Forgotten;
+        } else if !is_there && !is_foreign {
             state.writes[write].id = 0;
             state.writes[write].is_everywhere = false;
         }

@@ -233,6 +233,16 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         ..impossible("nothing behind a gap applied", OF_THE_MODEL)
     },
     Mutant {
+        model: &["EndAlone"],
+        pins: &["runtime::bus::tests::what_nobody_has_read_when_another_server_takes_over_is_unlinked_and_delivered"],
+        ..impossible("nothing read of another server's bus", OF_THE_MODEL)
+    },
+    Mutant {
+        model: &["OnceOnly"],
+        pins: &["runtime::bus::tests::what_was_read_and_unlinked_is_unlinked_from_another_server_too"],
+        ..impossible("nothing unlinked again from another server", OF_THE_MODEL)
+    },
+    Mutant {
         model: &["FirstLook"],
         pins: &["runtime::bus::tests::what_was_invalidated_before_the_first_look_is_repeated"],
         ..impossible("nothing repeated at the first look", OF_THE_MODEL)
