@@ -25,6 +25,11 @@ impl Changes {
         self.0.push(Change { at, jump, drift });
     }
 
+    /// Whether anything was done to it.
+    pub(crate) fn was_changed(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// Whether the rights of other processes may have seemed over before they were: they end by the server's clock, which
     /// has jumped ahead since they were told, or goes too fast.
     pub(crate) fn hurry(&self, invalidation: &Invalidation, max_staleness: Duration) -> bool {

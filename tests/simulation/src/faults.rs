@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use cache_tests::history::{Nanos, ProcessNumber};
 
+use crate::foreign::BUS;
 use crate::host::Clock;
 use crate::network::{Delivery, Partition, Purpose, Tear, Way};
 use crate::plan::{Fault, What};
@@ -75,7 +76,7 @@ impl Run<'_> {
                     }
                 }
             }
-            Fault::Trim { left } => host.redis.trim(b"sim:bus", left),
+            Fault::Trim { left } => host.redis.trim(BUS, left),
             Fault::Flush => host.redis.names(0).iter().for_each(|name| host.redis.evict(name)),
             Fault::ForgetScripts => host.redis.forget_scripts(),
             Fault::Refuse(refusal) => host.redis.refusal = refusal,

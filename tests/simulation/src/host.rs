@@ -198,6 +198,15 @@ impl Host {
         }
     }
 
+    /// Somebody adds a message to a stream. Nothing, if it is not taken.
+    pub(crate) fn add(&mut self, network: &mut Network, stream: &[u8], fields: &[Vec<u8>]) -> Option<Id> {
+        let (now, mut effects) = (self.millis(), Effects::default());
+        let command = [&[b"XADD".to_vec(), stream.to_vec(), b"*".to_vec()], fields].concat();
+        let outcome = self.is_up.then(|| self.redis.execute(&mut Session::default(), now, &command, &mut effects));
+        self.take_effect(network, effects);
+        matches!(outcome, Some(Outcome::Reply(Reply::Bulk(_)))).then(|| self.redis.last_id(stream)).flatten()
+    }
+
     /// It is gone, and all its connections with it.
     pub(crate) fn crash(&mut self) -> Vec<ConnectionNumber> {
         self.is_up = false;

@@ -106,6 +106,7 @@ pub(crate) fn is_at_rest(run: &mut Run<'_>) -> bool {
 
 /// Who read last saw the newest version whose invalidation is known to have been told.
 fn check_truth(run: &Run<'_>, outcome: &mut Outcome) {
+    let foreign: Vec<_> = run.told_by_foreigners().collect();
     let state = run.shared.state();
     let mut told: BTreeMap<KeyNumber, Version> = BTreeMap::new();
     for (process, record) in &state.records {
@@ -118,7 +119,12 @@ fn check_truth(run: &Run<'_>, outcome: &mut Outcome) {
             *version = (*version).max(one.version);
         }
     }
-    for (process, record) in &state.records {
+    let (records, mut told) = (&state.records, told);
+    for (place, newer) in foreign {
+        let version = told.entry(place.number()).or_default();
+        *version = (*version).max(newer);
+    }
+    for (process, record) in records {
         if let Record::Read(read) = record
             && read.began >= run.rested
             && told.get(&read.key).is_some_and(|told| read.version < *told)

@@ -8,6 +8,7 @@
 //! judge      whether all promises were kept; minimise takes away what does not matter to a failure
 //! operation  what a process does and writes down; functions are what it calls, shared is the source of truth
 //! process    a runtime of its own; host is the server's machine, server the Redis on it
+//! foreign    a publisher that is no process
 //! network    connections between them; world is the time and the queue of what will happen
 //! ```
 //!
@@ -16,6 +17,7 @@
 mod campaign;
 mod clock;
 mod faults;
+mod foreign;
 mod functions;
 mod host;
 mod judge;

@@ -63,6 +63,8 @@ pub(crate) struct Step {
 pub(crate) enum What {
     /// The process in this seat does something.
     Operation(usize, Operation),
+    /// Somebody who is no process commits a record and adds its event to the bus.
+    Tell(u64),
     /// Something goes wrong for so long.
     Fault(Fault, Nanos),
 }
@@ -198,6 +200,7 @@ impl fmt::Display for Plan {
             let at = Duration::from_nanos(*at).as_secs_f64() * 1_000.0;
             match what {
                 What::Operation(seat, operation) => writeln!(out, "{at:>12.3}  seat {seat}: {operation:?}")?,
+                What::Tell(record) => writeln!(out, "{at:>12.3}  a foreign publisher: record {record}")?,
                 What::Fault(fault, lasts) => {
                     writeln!(out, "{at:>12.3}  {fault:?}, for {:?}", Duration::from_nanos(*lasts))?;
                 }

@@ -11,6 +11,7 @@ use cache_runtime::{Cache, simulation};
 use cache_tests::history::{Nanos, ProcessNumber, nanos};
 
 use crate::faults::Faults;
+use crate::foreign::Told;
 use crate::host::Host;
 use crate::judge;
 use crate::network::{Delivery, Way};
@@ -55,6 +56,8 @@ pub(crate) struct Run<'a> {
     /// The server's data of earlier, by the fault that needs them.
     pub(crate) remembered: BTreeMap<usize, Redis>,
     pub(crate) faults: Faults,
+    /// What foreign publishers have told.
+    pub(crate) told: Vec<Told>,
     /// When everything had come to rest for the first time.
     pub(crate) rested: Nanos,
 }
@@ -75,6 +78,7 @@ pub fn run(plan: &Plan, talks: bool) -> Outcome {
         seats: Vec::new(),
         remembered: BTreeMap::new(),
         faults: Faults::default(),
+        told: Vec::new(),
         rested: 0,
     };
     run.begin();
@@ -194,6 +198,7 @@ impl Run<'_> {
     fn step(&mut self, number: usize) {
         match self.plan.steps[number].what {
             What::Operation(seat, operation) => self.operate(seat, operation),
+            What::Tell(record) => self.tell(record),
             What::Fault(fault, lasts) => {
                 self.shared.say(|| format!("    FAULT {fault:?} for {} ms", lasts / 1_000_000));
                 self.begin_fault(number, fault);

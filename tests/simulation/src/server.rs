@@ -162,6 +162,15 @@ impl Redis {
         }
     }
 
+    /// Whether a stream has this message.
+    #[must_use]
+    pub fn has_message(&self, name: &[u8], id: Id, fields: &[Vec<u8>]) -> bool {
+        match self.keys.get(name).map(|item| &item.value) {
+            Some(Value::Stream(stream)) => stream.has(id, fields),
+            _ => false,
+        }
+    }
+
     /// The version of the routes that stand in this hash.
     #[must_use]
     pub fn version(&self, name: &[u8]) -> Option<Vec<u8>> {

@@ -38,6 +38,7 @@ pub(super) fn plan(seed: u64, without: &[Rule]) -> Plan {
     let faults = if random.u32(0..8) == 0 { 0 } else { random.usize(1..12) };
     let kinds = kinds(random);
     steps.extend((0..faults).map(|_| fault_step(random, &settings, &taste, &kinds)));
+    steps.extend(foreign(seed, &settings, &taste));
     steps.sort_by_key(|step| step.at);
     let begins_anew = |step: &Step| {
         use Fault::{Evict, Failover, Flush, Restart};
@@ -45,6 +46,15 @@ pub(super) fn plan(seed: u64, without: &[Rule]) -> Plan {
     };
     settings.bus_goes_on = !steps.iter().any(begins_anew);
     Plan { seed, settings, places: taste.places, steps }
+}
+
+/// One run in eight has a foreign publisher. It has its own dice: the rest of a seed is what it is without it.
+fn foreign(seed: u64, settings: &Settings, taste: &Taste) -> Vec<Step> {
+    let random = &mut Rng::with_seed(seed ^ 0xF0_4E16);
+    // Who tells the bus does not wait until what it has committed is where loads read.
+    let count = if seed.is_multiple_of(8) && settings.lag.is_zero() { random.usize(1..20) } else { 0 };
+    let step = |()| Step { at: moment(random, settings, taste), what: What::Tell(place(random, taste).record) };
+    std::iter::repeat_n((), count).map(step).collect()
 }
 
 fn settings(random: &mut Rng, without: &[Rule]) -> Settings {

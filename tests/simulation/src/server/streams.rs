@@ -55,6 +55,10 @@ impl Stream {
         self.messages.range(start..).map(|(id, fields)| (*id, fields.as_slice()))
     }
 
+    pub(super) fn has(&self, id: Id, fields: &[Vec<u8>]) -> bool {
+        self.messages.binary_search_by_key(&id, |(id, _)| *id).is_ok_and(|at| self.messages[at].1 == fields)
+    }
+
     pub(super) fn last(&self) -> Id {
         self.last
     }
