@@ -31,6 +31,9 @@ pub struct Redis {
     pub refusal: Refusal,
     loaded: BTreeSet<&'static str>,
     now: Millis,
+    /// How far the clock goes on between the beginning of a script and the message that it adds: a real server looks at
+    /// it again. Only a comparison with one needs it.
+    pub moves: Millis,
     /// Whether a script has written: from then on nothing is refused to it.
     is_dirty: bool,
 }
@@ -98,6 +101,7 @@ impl Redis {
             refusal: Refusal::Nothing,
             loaded: BTreeSet::new(),
             now: 0,
+            moves: 0,
             is_dirty: false,
         }
     }

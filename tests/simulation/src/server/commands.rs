@@ -142,7 +142,7 @@ pub(super) fn add(redis: &mut Redis, name: &[u8], fields: &[Vec<u8>], effects: &
         let new = super::Item { value: super::Value::Stream(super::Stream::default()), ends: None };
         redis.keys.insert(name.to_vec(), new);
     }
-    let now = redis.now;
+    let now = redis.now + redis.moves;
     effects.streams.push(name.to_vec());
     Ok(redis.stream(name)?.expect("it is there by now").add(now, fields))
 }

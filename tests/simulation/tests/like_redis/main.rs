@@ -52,9 +52,11 @@ impl Comparison {
         let reply = normal(command, reply);
         let mut states: Vec<Redis> = Vec::new();
         let mut answers = Vec::new();
-        for now in before..=after {
+        let moments = (before..=after).flat_map(|now| (0..=after - now).map(move |moves| (now, moves)));
+        for (now, moves) in moments {
             for state in &self.states {
                 let mut state = state.clone();
+                state.moves = moves;
                 let outcome = state.execute(&mut self.session, now, command, &mut Effects::default());
                 let Outcome::Reply(answer) = outcome else { panic!("nothing blocks here") };
                 let answer = normal(command, answer);
