@@ -219,6 +219,8 @@ impl Remote for Fake {
         _right: Duration,
     ) -> Result<Tail, Fault> {
         self.log.note(applied.map_or_else(|| "look anew".to_owned(), |applied| format!("look at {}", applied.millis)));
+        // It takes a moment, in which others get on.
+        tokio::task::yield_now().await;
         let during = self.reached()?.during_probe.take();
         let mut state = self.reached()?;
         if state.heavy == Heavy::Bus || state.heavy == Heavy::Messages && from.is_some() {

@@ -168,7 +168,7 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         if settings.rules.holds(Rule::Gap) {
             apply.drop_all();
         }
-        if gap != Gap::Start {
+        if !matches!(gap, Gap::Start | Gap::Behind) {
             tracing::warn!("invalidations may have been missed, the in-process tier is emptied: {gap}");
             apply.count(Heard::Gap(gap));
         }

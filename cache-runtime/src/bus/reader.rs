@@ -56,6 +56,8 @@ pub(super) struct Left {
 pub(crate) enum Gap {
     /// The first look.
     Start,
+    /// Something was missing before this look, and more is to be read before the end is adopted.
+    Behind,
     /// Another server, or the same one in another role or after a restart.
     Server,
     /// There is no stream any more.
@@ -75,7 +77,7 @@ impl Gap {
     pub(crate) fn is_loss(self) -> bool {
         match self {
             Self::Server | Self::Vanished | Self::Backwards | Self::Flushed => true,
-            Self::Start | Self::Count | Self::Unreadable => false,
+            Self::Start | Self::Behind | Self::Count | Self::Unreadable => false,
         }
     }
 }
@@ -134,6 +136,7 @@ impl Reader {
         let read = messages.last().filter(|_| more).map(|message| message.position);
         self.behind = end.zip(read).map(|(end, from)| Behind { from, seen: Some(end) });
         self.at = end.filter(|_| self.behind.is_none());
+        let gap = if gap == Gap::Start && self.behind.is_some() { Gap::Behind } else { gap };
         Step::Adopt(gap, self.remembered.sort(messages))
     }
 
@@ -157,6 +160,7 @@ impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Start => "it is read for the first time",
+            Self::Behind => "there is more to be read of it",
             Self::Server => "the server is another one, or was restarted",
             Self::Vanished => "it is gone",
             Self::Backwards => "it ends before what was read of it",

@@ -204,6 +204,27 @@ async fn what_nobody_has_read_when_another_server_takes_over_is_unlinked_and_del
     assert_eq!(delivered, 5, "the one that was heard before is not heard again: {lines:?}");
 }
 
+/// What is repeated is told on the bus: once for each look, it would never be read to its end.
+#[tokio::test]
+async fn what_is_repeated_is_not_repeated_with_each_look_at_another_server() {
+    let world = World::new().await;
+    let plan = Table::new("shop", [0; 32]).plan_texts(["user:1:2".to_owned()]);
+    let fields = vec![("keys", b"[\"user:1:2\"]".to_vec())];
+    let invalidation = crate::store::Invalidation { fields, ..Default::default() };
+    assert!(world.journal.succeeded(world.journal.repeats(), &plan, invalidation));
+    world.server.set_fault(Some(Fault::Away));
+    world.log.until(&["fault"]).await;
+    for _ in 0..30 {
+        world.server.add(&USER_UPDATED);
+    }
+    world.server.fail_over(0);
+    world.log.clear();
+    world.server.set_fault(None);
+    world.log.until(&["gap Server", "extend"]).await;
+    let repeated = world.log.lines().iter().filter(|line| line.starts_with("tell keys")).count();
+    assert!((1..=2).contains(&repeated), "for the server, and at its end: {:?}", world.log.lines());
+}
+
 /// It was read, and what it made this process unlink had not come to the server that takes over.
 #[tokio::test]
 async fn what_was_read_and_unlinked_is_unlinked_from_another_server_too() {
