@@ -37,6 +37,7 @@ const FAILED: &[(u64, &str)] = &[
     (10_030_147, "`everywhere` believed it, in a process that had started after the failover"),
     (10_001_302, "`everywhere` took places on an evicted bus for places on the next one, the clock set back between"),
     (10_131_957, "the same"),
+    (11_566_755, "the simulated `SCAN` left what was over where it was, and a clock that was set back brought it back"),
     (4_424, "of a server that took over nothing was read that a foreign publisher had told it before"),
 ];
 
