@@ -21,6 +21,7 @@ use crate::instant::Instant;
 pub(crate) use crate::journal::drain::Drained;
 use crate::journal::item::Item;
 use crate::journal::queue::{Batch, Queue};
+pub(crate) use crate::journal::recent::KEPT;
 use crate::journal::recent::Recent;
 use crate::routes::Plan;
 use crate::store::Invalidation;

@@ -8,7 +8,7 @@ use crate::instant::Instant;
 use crate::journal::item::Item;
 
 /// How far back a failover may lose writes that were acknowledged.
-const KEPT: Duration = Duration::from_secs(10);
+pub(crate) const KEPT: Duration = Duration::from_secs(10);
 
 /// The most bytes that are remembered one by one.
 const MOST_BYTES: usize = 16 << 20;

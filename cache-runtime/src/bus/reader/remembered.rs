@@ -5,10 +5,8 @@ use std::hash::BuildHasher;
 
 use crate::bus::reader::Left;
 use crate::hasher::RandomState;
+use crate::journal::KEPT;
 use crate::store::{Message, Position};
-
-/// How far back, by the ids of messages, in ms: as far as a process repeats what it has invalidated itself.
-const BACK: u64 = 10_000;
 
 /// Most messages.
 const MOST: usize = 1_024;
@@ -45,8 +43,10 @@ impl Remembered {
     }
 }
 
-/// From where to read again what another server may have told meanwhile. Ids follow its clock, and its stream may end
-/// before what was read of another one: both by less than this.
+/// From where to read again what another server may have told meanwhile: as far back, by the ids of messages, as a process
+/// repeats what it has invalidated itself. Ids follow the server's clock, and its stream may end before what was read of
+/// another one: both by less than this.
 pub(super) fn back(last: Position) -> Position {
-    Position { millis: last.millis.saturating_sub(BACK), sequence: 0 }
+    let millis = u64::try_from(KEPT.as_millis()).expect("some seconds");
+    Position { millis: last.millis.saturating_sub(millis), sequence: 0 }
 }
