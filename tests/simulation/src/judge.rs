@@ -106,9 +106,12 @@ pub(crate) fn is_at_rest(run: &mut Run<'_>) -> bool {
 
 /// Who read last saw the newest version whose invalidation is known to have been told.
 fn check_truth(run: &Run<'_>, outcome: &mut Outcome) {
-    let foreign: Vec<_> = run.told_by_foreigners().collect();
-    let state = run.shared.state();
     let mut told: BTreeMap<KeyNumber, Version> = BTreeMap::new();
+    for (place, newer) in run.told_by_foreigners() {
+        let version = told.entry(place.number()).or_default();
+        *version = (*version).max(newer);
+    }
+    let state = run.shared.state();
     for (process, record) in &state.records {
         if let Record::Invalidation(one) = record
             // What was queued in a process that died is gone with it.
@@ -119,12 +122,7 @@ fn check_truth(run: &Run<'_>, outcome: &mut Outcome) {
             *version = (*version).max(one.version);
         }
     }
-    let (records, mut told) = (&state.records, told);
-    for (place, newer) in foreign {
-        let version = told.entry(place.number()).or_default();
-        *version = (*version).max(newer);
-    }
-    for (process, record) in records {
+    for (process, record) in &state.records {
         if let Record::Read(read) = record
             && read.began >= run.rested
             && told.get(&read.key).is_some_and(|told| read.version < *told)

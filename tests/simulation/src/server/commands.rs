@@ -171,8 +171,8 @@ fn scan(redis: &mut Redis, pattern: &[u8]) -> Reply {
     let Some(prefix) = pattern.strip_suffix(b"*") else { panic!("only beginnings are looked for") };
     let prefix: Vec<u8> = prefix.iter().copied().filter(|byte| *byte != b'\\').collect();
     let now = redis.now;
-    // What a scan finds to be over is gone, also for a clock that is set back.
-    redis.keys.retain(|_, item| !item.is_over(now));
+    // What it is about to tell of, and finds to be over, is gone, also for a clock that is set back.
+    redis.keys.retain(|name, item| !(name.starts_with(&prefix) && item.is_over(now)));
     let names = redis.names(now).into_iter().filter(|name| name.starts_with(&prefix));
     Reply::Array(vec![Reply::bulk("0"), Reply::Array(names.map(Reply::Bulk).collect())])
 }
