@@ -23,13 +23,14 @@ use plan::Plan;
 
 /// Expands `#[cached(..)]`. A mistaken attribute leaves the function as it was written.
 pub(crate) fn cached(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let mark = companions::mark(&arguments, &item);
     let function = match Function::read(GRAMMAR.attribute, item) {
         Ok(function) => function,
         Err(tokens) => return tokens,
     };
     let mut diagnostics = Diagnostics::default();
     let args = GRAMMAR.read(arguments, &mut diagnostics);
-    match Plan::resolve(args, &function, diagnostics) {
+    match Plan::resolve(args, &function, mark, diagnostics) {
         Ok(plan) => expand::expand(&plan),
         Err(error) => {
             let mut tokens = error.into_compile_error();

@@ -1,5 +1,7 @@
 //! What stands beside the cached function: the body, the entry and the descriptor.
 
+use std::hash::{DefaultHasher, Hasher};
+
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::ext::IdentExt;
@@ -26,7 +28,7 @@ pub(crate) enum Companions {
     Off,
 }
 
-/// The names of the companions. The compiler names the hidden one where an `impl` block has no place for them: the name
+/// The names of the companions. The compiler names the hidden ones where an `impl` block has no place for them: the name
 /// is the advice.
 pub(crate) struct Names {
     pub(crate) uncached: Ident,
@@ -56,15 +58,28 @@ impl Companions {
 }
 
 impl Names {
-    pub(crate) fn of(name: &Ident) -> Self {
-        let name = name.unraw();
+    /// The names of the companions of this function.
+    pub(crate) fn of(plan: &Plan<'_>) -> Self {
+        let name = plan.function.name().unraw();
+        // What is asked for without `Self::` is not to be that of another function with this name, in a module around the
+        // `impl` block.
+        let mark = if plan.companions == Companions::Free { format!("_{:08x}", plan.mark) } else { String::new() };
         Self {
             uncached: format_ident!("{name}_uncached"),
             entry: format_ident!("{name}_entry"),
-            function: format_ident!("__cached_{name}_see_key_companions"),
-            parts: format_ident!("__key_of_{name}"),
+            function: format_ident!("__cached_{name}_see_key_companions{mark}"),
+            parts: format_ident!("__key_of_{name}_see_key_companions{mark}"),
         }
     }
+}
+
+/// Tells functions with the same name apart.
+pub(crate) fn mark(arguments: &TokenStream, item: &TokenStream) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(arguments.to_string().as_bytes());
+    hasher.write(item.to_string().as_bytes());
+    // The upper half is as good as the lower one.
+    (hasher.finish() >> 32) as u32
 }
 
 /// All companions of a function.
@@ -72,7 +87,7 @@ pub(crate) fn companions(plan: &Plan<'_>) -> TokenStream {
     if plan.companions == Companions::Off {
         return TokenStream::new();
     }
-    let function = descriptor::function(plan, &Names::of(plan.function.name()).function);
+    let function = descriptor::function(plan, &Names::of(plan).function);
     let mut tokens = hidden(plan, &function);
     tokens.extend(uncached(plan));
     tokens.extend(entry(plan));
@@ -102,7 +117,7 @@ fn uncached(plan: &Plan<'_>) -> TokenStream {
 /// The function's own signature. An argument that only says which cache to use is not used here.
 fn uncached_signature(plan: &Plan<'_>) -> Signature {
     let mut sig = plan.function.sig.clone();
-    sig.ident = Names::of(plan.function.name()).uncached;
+    sig.ident = Names::of(plan).uncached;
     let unused = |argument: &Argument| {
         let name = argument.name.as_ref().map(|name| name.unraw().to_string());
         name.is_some_and(|name| for_cache(plan, &name) && !uses_variable(&plan.body, &name))
@@ -124,7 +139,7 @@ fn entry(plan: &Plan<'_>) -> TokenStream {
     let vis = &plan.function.vis;
     let attrs = conditions(plan);
     let sig = entry_signature(plan);
-    let (path, function) = (plan.companions.path(), Names::of(plan.function.name()).function);
+    let (path, function) = (plan.companions.path(), Names::of(plan).function);
     let (private, parts) = (plan.private_for_output(), parts::parts(plan));
     let (function_name, shape) = (descriptor::local("function"), descriptor::local("shape"));
     let entry = quote_spanned!(plan.output.place=> #private::entry(#function_name, #parts, #shape));
@@ -150,7 +165,7 @@ fn entry(plan: &Plan<'_>) -> TokenStream {
 fn entry_signature(plan: &Plan<'_>) -> Signature {
     let mut sig = plan.function.sig.clone();
     sig.asyncness = None;
-    sig.ident = Names::of(plan.function.name()).entry;
+    sig.ident = Names::of(plan).entry;
     sig.inputs = entry_inputs(plan).collect();
     narrow(&mut sig.generics, &sig.inputs.to_token_stream());
     let (private, kept) = (plan.private(), plan.output.kept());

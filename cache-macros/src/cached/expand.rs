@@ -65,7 +65,7 @@ fn calls(plan: &Plan<'_>) -> TokenStream {
     let function = match plan.companions {
         Companions::Off => descriptor::block(plan),
         Companions::Free | Companions::InSelf => {
-            let (path, name) = (plan.companions.path(), Names::of(plan.function.name()).function);
+            let (path, name) = (plan.companions.path(), Names::of(plan).function);
             quote_spanned!(here=> #path #name())
         }
     };
@@ -151,7 +151,7 @@ fn future(plan: &Plan<'_>) -> TokenStream {
 
 fn call_uncached(plan: &Plan<'_>) -> TokenStream {
     let here = Span::mixed_site();
-    let (path, name) = (plan.companions.path(), Names::of(plan.function.name()).uncached);
+    let (path, name) = (plan.companions.path(), Names::of(plan).uncached);
     let generics = turbofish(plan);
     let receiver = plan.arguments.receiver.iter().map(|receiver| Ident::from(receiver.self_token));
     let others = plan.arguments.others.iter().map(|argument| argument.local.clone());

@@ -17,7 +17,7 @@ pub(crate) fn parts(plan: &Plan<'_>) -> TokenStream {
         let parts = plan.identity.parts.iter().map(|part| reference(plan, part));
         return quote_spanned!(plan.identity.text.span()=> &(#(#parts,)*));
     }
-    let (path, name) = (plan.companions.path(), Names::of(plan.function.name()).parts);
+    let (path, name) = (plan.companions.path(), Names::of(plan).parts);
     let receiver = receiver(plan);
     let named = arguments(plan).map(|argument| argument.local.to_token_stream());
     let values = receiver.map(ToTokens::into_token_stream).into_iter().chain(named);
@@ -35,7 +35,7 @@ pub(crate) fn function(plan: &Plan<'_>) -> Option<TokenStream> {
     }
     let (here, place) = (Span::mixed_site(), plan.identity.text.span());
     let private = plan.private();
-    let name = Names::of(plan.function.name()).parts;
+    let name = Names::of(plan).parts;
     let receiver = receiver(plan).map(|this| quote_spanned!(here=> &#this));
     let named = arguments(plan).map(|argument| {
         let (local, ty) = (&argument.local, &argument.ty);

@@ -32,6 +32,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) routes: Vec<Route>,
     pub(crate) load: Load,
     pub(crate) companions: Companions,
+    /// Another one for a function of the same name, most likely.
+    pub(crate) mark: u32,
     pub(crate) cache: Option<Expr>,
     pub(crate) store_if: Option<Expr>,
     pub(crate) runtime: Runtime,
@@ -42,13 +44,18 @@ impl<'a> Plan<'a> {
     ///
     /// # Errors
     /// All mistakes at once.
-    pub(crate) fn resolve(args: Args, function: &'a Function, mut diagnostics: Diagnostics) -> syn::Result<Self> {
-        let plan = Self::check(args, function, &mut diagnostics);
+    pub(crate) fn resolve(
+        args: Args,
+        function: &'a Function,
+        mark: u32,
+        mut diagnostics: Diagnostics,
+    ) -> syn::Result<Self> {
+        let plan = Self::check(args, function, mark, &mut diagnostics);
         diagnostics.finish(plan)
     }
 
     /// Every check is made before the first that failed ends it.
-    fn check(args: Args, function: &'a Function, diagnostics: &mut Diagnostics) -> Option<Self> {
+    fn check(args: Args, function: &'a Function, mark: u32, diagnostics: &mut Diagnostics) -> Option<Self> {
         let output = Output::of(GRAMMAR.attribute, function, diagnostics);
         refuse_borrowed(output.as_ref(), diagnostics);
         let mut arguments = Arguments::of(function, diagnostics);
@@ -75,6 +82,7 @@ impl<'a> Plan<'a> {
             routes: routes?,
             load,
             companions,
+            mark,
             cache: args.cache.map(Given::into_value),
             store_if: args.store_if.map(Given::into_value),
             runtime: Runtime::of(args.runtime.as_ref()),
