@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::announce::{Announcement, Put, announce};
 use crate::cache::Cache;
 use crate::codec::Coder;
+use crate::context::Context;
 use crate::error::Error;
 use crate::function::{Drafts, Function};
 use crate::key::{Key, Parts};
@@ -14,6 +15,7 @@ use crate::l1::shortened;
 use crate::metric::Metric;
 use crate::node::{Address, Filling, Node};
 use crate::publish::Receipt;
+use crate::read::has_seen;
 use crate::registry;
 use crate::second::Second;
 use crate::shape::{Kept, Shape, Value};
@@ -70,7 +72,8 @@ impl<T: Value> Entry<T> {
         self.address.entry().to_owned()
     }
 
-    /// The kept value, if there is one that may be served, from whichever tier; loads nothing and counts nothing.
+    /// The kept value, if there is one that may be served, from whichever tier; loads nothing and counts nothing. Inside
+    /// [`Cache::after`], only one that cannot be older than the token's invalidation.
     ///
     /// # Errors
     ///
@@ -81,7 +84,8 @@ impl<T: Value> Entry<T> {
     /// Dropping the future leaves nothing behind.
     pub async fn peek(&self) -> Result<Option<Peek<T>>, Error> {
         let function = self.address.function;
-        let entry = self.node.fresh(&self.address.key.probe(), function.is_grouped());
+        let may_be_old = Context::if_any().is_some_and(|context| !has_seen(&self.node, &context));
+        let entry = if may_be_old { None } else { self.node.fresh(&self.address.key.probe(), function.is_grouped()) };
         if let Some(entry) = entry
             && let Some(value) = (self.keeping.take)(entry.clone().into_value(function.is_grouped()))
         {

@@ -77,6 +77,8 @@ enum Phase {
     Open,
     /// The read of the second tier was sent.
     Reading,
+    /// The load waits for its turn among all loads.
+    Queued,
     /// The load runs.
     Loading,
     /// The fill was sent: nobody may join.
@@ -215,6 +217,15 @@ impl<K: Eq, V: Clone> Lead<K, V> {
         state.last_read = self.shard.reads.fetch_add(1, Ordering::SeqCst) + 1;
     }
 
+    /// The load waits for its turn: who may have to go first can [tell](Follow::is_queued), and looks at once.
+    pub(crate) fn queueing(&self) {
+        let mut state = lock(&self.flight.state);
+        state.phase = Phase::Queued;
+        let wakers: Vec<_> = state.wakers.iter_mut().filter_map(Option::take).collect();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
     /// The load begins: whoever comes now may have its value.
     pub(crate) fn loading(&self) {
         self.flight.enter(Phase::Loading);
@@ -320,6 +331,11 @@ impl<K, V: Clone> Follow<K, V> {
     /// This caller came earlier than it joined: it has waited for another flight.
     pub(crate) fn came_before(&mut self, reads: u64) {
         self.came = self.came.min(reads);
+    }
+
+    /// Whether the load waits for its turn.
+    pub(crate) fn is_queued(&self) -> bool {
+        lock(&self.flight.state).phase == Phase::Queued
     }
 
     /// When the flight began.

@@ -9,9 +9,10 @@
 
 mod follow;
 
-use std::future::{Future, ready};
-use std::pin::Pin;
+use std::future::{Future, poll_fn, ready};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -136,7 +137,7 @@ fn find_probe(using: Using<'_>, function: &'static Function, key: &Probe<'_>) ->
 
 /// Whether this process has applied the invalidation that the task's reads come after.
 #[cold]
-fn has_seen(node: &Node, context: &Context) -> bool {
+pub(crate) fn has_seen(node: &Node, context: &Context) -> bool {
     let has_applied = |token| node.second.as_ref().is_none_or(|second| second.has_applied(token));
     context.after.as_ref().is_none_or(has_applied)
 }
@@ -207,14 +208,27 @@ impl Missed {
             lead.hit(Arc::clone(&kept));
             return Box::pin(ready(Way::Value(kept)));
         }
-        match self.node.second_for(self.address.function) {
-            Some(second) => self.lead_in(second, lead, stale, coder, now),
-            None => Box::pin(self.led(Way::Lead(Leading { lead, claim: Tenure::Embedded }), stale)),
+        if let Some(second) = self.node.second_for(self.address.function) {
+            return self.lead_in(second, lead, stale, coder, now);
         }
+        if let Some(second) = &self.node.second {
+            // Other processes invalidate what this function keeps here, and no lease tells.
+            lead.loading_without_lease(self.joinable_until(second));
+        }
+        Box::pin(self.led(Way::Lead(Leading { lead, claim: Tenure::Embedded }), stale))
+    }
+
+    /// Until when others may join a load that no lease protects: nobody tells whether another process's invalidation
+    /// overtook it.
+    fn joinable_until(&self, second: &Second) -> Duration {
+        let joinable = if self.strict { Duration::ZERO } else { second.settings.max_staleness };
+        self.node.time.now().since_origin().saturating_add(joinable)
     }
 
     /// Where there is something to be served meanwhile, the load is a refresh.
     async fn led(&self, way: Way, stale: Option<(Kept, Duration)>) -> Way {
+        // It was there when the call began. Another process may have been waited for since.
+        let stale = stale.and_then(|_| self.stale());
         let way = match (way, stale) {
             (Way::Lead(leading), Some((kept, age))) => Way::Stale(kept, Some(age), Some(leading)),
             (way, _) => way,
@@ -310,16 +324,30 @@ impl Missed {
         }
     }
 
-    /// Without the second tier nobody tells whether another process's invalidation overtook a load: nobody may join it
-    /// for longer than the bus may take. And the source is not to be overrun.
+    /// Without the second tier nobody may join a load for longer than the bus may take. And the source is not to be
+    /// overrun.
     async fn lead_without(&self, second: &Second, lead: Lead<Key, Kept>) -> Way {
         // A load inside another load has its permit: waiting for a second one could wait for itself.
         let is_nested = Context::if_any().is_some_and(|context| context.loading.is_some());
-        let permit = if is_nested { None } else { Arc::clone(&second.loads).acquire_owned().await.ok() };
-        let now = self.node.time.now().since_origin();
-        let joinable = if self.strict { Duration::ZERO } else { second.settings.max_staleness };
-        lead.loading_without_lease(now.saturating_add(joinable));
+        let permit = if is_nested { None } else { self.permit(second, &lead).await };
+        lead.loading_without_lease(self.joinable_until(second));
         Way::Lead(Leading { lead, claim: Tenure::Without(permit) })
+    }
+
+    /// The permit to load, or nothing where loads that do not come to an end have all of them.
+    async fn permit(&self, second: &Second, lead: &Lead<Key, Kept>) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&second.loads).try_acquire_owned() {
+            return Some(permit);
+        }
+        // Who has a permit and needs this very key is not to wait for one that is to come from there.
+        lead.queueing();
+        let mut permit = pin!(Arc::clone(&second.loads).acquire_owned());
+        let mut timeout = self.node.time.sleep(self.load_timeout());
+        poll_fn(|context| match permit.as_mut().poll(context) {
+            Poll::Ready(permit) => Poll::Ready(permit.ok()),
+            Poll::Pending => timeout.as_mut().poll(context).map(|()| None),
+        })
+        .await
     }
 
     /// How long a load may hold this key.

@@ -5,9 +5,9 @@
 
 #![expect(unused_variables, reason = "keys are what tells these calls apart")]
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cache_runtime::testing::{ManualClock, Rule};
 use cache_runtime::{Cache, Delivery, Event, Outcome, cached, explain};
@@ -36,6 +36,11 @@ async fn single(id: u64, #[cache(skip)] source: &Gate) -> u64 {
 
 #[cached(ttl = "1m", key = "strict:<id>", l1 = off, invalidate_on = "Changed")]
 async fn strict(id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    source.load().await
+}
+
+#[cached(ttl = "1m", key = "local:<id>", l2 = off, invalidate_on = "Changed")]
+async fn local(id: u64, #[cache(skip)] source: &Gate) -> u64 {
     source.load().await
 }
 
@@ -206,6 +211,49 @@ async fn race_3_a_caller_joins_a_load_that_began_before() {
 #[tokio::test]
 async fn race_3_without_the_verdict_it_gets_the_old_value() {
     assert_eq!(joined_a_load_from_before(&[Rule::Verdict]).await, 0);
+}
+
+#[tokio::test]
+async fn race_3_where_no_lease_tells_nobody_joins_who_must_see_what_is_new() {
+    const RIGHT: Duration = Duration::from_millis(300);
+    for has_token in [true, false] {
+        let (remote, source) = (Remote::start(), Gate::new());
+        let right = if has_token { Duration::from_mins(1) } else { RIGHT };
+        let a = process_with(&remote.distant(), |builder| builder.max_staleness(right)).await;
+        let b = process(&remote.url(), &[]).await;
+        source.close();
+        let mut first = Box::pin(a.scope(local(1, &source)));
+        source.wait_for_load(&mut first).await;
+        remote.hold_bus();
+        source.commit();
+        let token = b.publish(&Changed { id: 1 }).await.expect("the event is JSON").token().expect("it is applied");
+        let after = a.after(&token);
+        let mut second: Pin<Box<dyn Future<Output = u64>>> = if has_token {
+            Box::pin(after.scope(local(1, &source)))
+        } else {
+            let told = Instant::now();
+            eventually(Duration::from_secs(10), async || told.elapsed() > RIGHT).await;
+            Box::pin(a.scope(local(1, &source)))
+        };
+        let loads = tokio::time::timeout(Duration::from_secs(10), source.wait_for_load(&mut second)).await;
+        loads.expect("it does not join the load that may be too old");
+        source.open();
+        assert_eq!(futures::join!(first, second), (0, 1));
+    }
+}
+
+#[tokio::test]
+async fn race_3_nor_does_anybody_peek_at_what_is_older_than_a_token() {
+    let (remote, source) = (Remote::start(), Gate::new());
+    let right = |builder: cache_runtime::Builder| builder.max_staleness(Duration::from_mins(1));
+    let (a, b) = (process_with(&remote.distant(), right).await, process(&remote.url(), &[]).await);
+    assert_eq!(a.scope(single(1, &source)).await, 0);
+    remote.hold_bus();
+    let token = b.publish(&Changed { id: 1 }).await.expect("the event is JSON").token().expect("it is applied");
+    let entry = single_entry(1).within(&a);
+    assert_eq!(entry.peek().await.expect("the server answers").map(|peek| *peek.value()), Some(0));
+    let peeked = a.after(&token).scope(async { entry.peek().await }).await;
+    assert!(peeked.expect("the server answers").is_none(), "it is gone there, and may be served here");
 }
 
 // 4
@@ -591,7 +639,7 @@ async fn blind_for_too_long(rules: &[Rule]) -> u64 {
     remote.hold_bus();
     source.commit();
     publish(&b, 1).await;
-    let published = std::time::Instant::now();
+    let published = Instant::now();
     eventually(Duration::from_secs(5), async || published.elapsed() > most).await;
     a.scope(single(1, &source)).await
 }

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_runtime::{Bypass, Delivery, Event, Lookup, Outcome, Token, cached, explain};
+use cache_runtime::testing::ManualClock;
+use cache_runtime::{Builder, Bypass, Delivery, Event, Lookup, Metric, Outcome, Token, cached, explain};
 use cache_tests::Gate;
 use cache_tests::eventually::eventually;
-use cache_tests::on_redis::{entries, process, sees};
+use cache_tests::on_redis::{entries, process, process_with, sees};
 use cache_tests::redis_server::RedisServer;
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,21 @@ async fn shared(id: u64, #[cache(skip)] source: &Gate) -> Arc<Vec<u64>> {
 #[cached(ttl = "1m", key = "near:<id>", l2 = off)]
 async fn near_only(id: u64, #[cache(skip)] source: &Gate) -> u64 {
     source.load().await
+}
+
+#[cached(ttl = "10s", stale_while_revalidate = "10s", key = "refreshed:<id>", skip(source))]
+async fn refreshed(id: u64, source: Arc<Gate>) -> u64 {
+    source.load().await
+}
+
+#[cached(ttl = "1m", key = "inner:<id>")]
+async fn inner(id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    source.load().await
+}
+
+#[cached(ttl = "1m", key = "outer:<id>")]
+async fn outer(id: u64, #[cache(skip)] before: &Gate, #[cache(skip)] source: &Gate) -> u64 {
+    before.load().await + inner(id, source).await
 }
 
 fn outcome(lookups: &[Lookup]) -> Outcome {
@@ -234,4 +250,53 @@ async fn without_a_server_every_call_is_answered_and_later_it_is_used() {
     let other = process(&server.url(), &[]).await;
     assert_eq!(other.scope(item(1, 2, &source)).await, 1);
     assert_eq!(source.loads(), 2);
+}
+
+#[tokio::test]
+async fn what_was_stale_when_the_call_began_is_not_served_when_it_is_over() {
+    let (server, source, elsewhere) = (RedisServer::start(), Arc::new(Gate::new()), Arc::new(Gate::new()));
+    let clock = ManualClock::new();
+    let set = |builder: Builder| builder.clock(clock.clone()).max_staleness(Duration::from_mins(5));
+    let (a, b) = (process_with(&server.url(), set).await, process(&server.url(), &[]).await);
+    assert_eq!(a.scope(refreshed(1, Arc::clone(&source))).await, 0);
+    source.commit();
+    // It is gone there, and another process loads it.
+    server.cli(&["DEL", "test:v1:refreshed:1"]);
+    elsewhere.close();
+    let mut load = Box::pin(b.scope(refreshed(1, Arc::clone(&elsewhere))));
+    elsewhere.wait_for_load(&mut load).await;
+    clock.advance(Duration::from_secs(15));
+    let mut call = Box::pin(a.scope(explain(refreshed(1, Arc::clone(&source)))));
+    let waited = || a.stats().iter().any(|stats| stats.count(Metric::Waited) > 0);
+    eventually(Duration::from_secs(10), async || {
+        assert!(futures::poll!(call.as_mut()).is_pending(), "it waits for the other process");
+        waited()
+    })
+    .await;
+    clock.advance(Duration::from_secs(10));
+    // As if that process had died.
+    server.cli(&["DEL", "test:v1:refreshed:1"]);
+    let (value, lookups) = call.await;
+    assert_eq!((value, outcome(&lookups)), (1, Outcome::Loaded));
+}
+
+#[tokio::test]
+async fn a_load_that_has_its_turn_does_not_wait_for_one_that_has_not() {
+    let (server, before, source) = (RedisServer::start(), Gate::new(), Gate::new());
+    let cache = process_with(&server.url(), |builder| builder.load_limit(1)).await;
+    server.kill();
+    eventually(Duration::from_secs(10), async || !cache.health().reaches_server()).await;
+    before.close();
+    let mut outside = Box::pin(cache.scope(outer(1, &before, &source)));
+    before.wait_for_load(&mut outside).await;
+    // The only turn is taken, by one who is about to need this.
+    let mut inside = Box::pin(cache.scope(inner(1, &source)));
+    eventually(Duration::from_secs(10), async || {
+        assert!(futures::poll!(inside.as_mut()).is_pending(), "it waits for its turn");
+        cache.loads_in_flight() == 2
+    })
+    .await;
+    before.open();
+    let both = tokio::time::timeout(Duration::from_secs(10), async { futures::join!(outside, inside) }).await;
+    assert_eq!(both.expect("neither waits for the other"), (0, 0));
 }

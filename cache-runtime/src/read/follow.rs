@@ -25,6 +25,8 @@ enum Followed {
     TooLong,
     /// It waits for this very caller.
     Itself,
+    /// It waits for its turn, which may be this caller's: the key was taken from it.
+    Queued,
 }
 
 impl Missed {
@@ -53,7 +55,7 @@ impl Missed {
                 }
                 Followed::Told(Outcome::Failed(None)) => failures = 1,
                 Followed::Told(Outcome::Lost) => lost += 1,
-                Followed::Told(Outcome::Abandoned) | Followed::TooLong => {}
+                Followed::Told(Outcome::Abandoned) | Followed::TooLong | Followed::Queued => {}
                 Followed::Itself => return Way::Alone(Bypass::Reentrant),
             }
             if lost >= MOST_LOST && self.node.rules.holds(Rule::BoundedRetries) {
@@ -74,17 +76,23 @@ impl Missed {
         if let Some(None) = waiting {
             return Followed::Itself;
         }
-        let told = self.within_timeout(&mut follow).await;
-        told.map_or_else(|| self.take_from_hung(&follow), Followed::Told)
+        match self.within_timeout(&mut follow, waiting.is_some()).await {
+            Some(Followed::Queued) => {
+                self.node.flights.detach(&follow);
+                Followed::Queued
+            }
+            Some(followed) => followed,
+            None => self.take_from_hung(&follow),
+        }
     }
 
-    /// The flight's end, unless it comes too late.
-    async fn within_timeout(&self, follow: &mut Follow<Key, Kept>) -> Option<Outcome<Kept>> {
+    /// How it ended, unless that comes too late. Who is inside a load waits for none that waits for loads to end.
+    async fn within_timeout(&self, follow: &mut Follow<Key, Kept>, is_inside: bool) -> Option<Followed> {
         let since = self.node.time.now().since_origin().saturating_sub(follow.begun());
         let mut timeout = self.node.time.sleep(self.load_timeout().saturating_sub(since));
-        let mut told = pin!(follow);
-        std::future::poll_fn(|context| match told.as_mut().poll(context) {
-            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        std::future::poll_fn(|context| match pin!(&mut *follow).poll(context) {
+            Poll::Ready(outcome) => Poll::Ready(Some(Followed::Told(outcome))),
+            Poll::Pending if is_inside && follow.is_queued() => Poll::Ready(Some(Followed::Queued)),
             Poll::Pending => timeout.as_mut().poll(context).map(|()| None),
         })
         .await
