@@ -15,7 +15,7 @@ use crate::clock::{Moment, Time};
 use crate::fault::Fault;
 use crate::function::Function;
 use crate::node::Node;
-use crate::redis::{Identity, Store};
+use crate::redis::{Identities, Store};
 use crate::registry;
 use crate::second::{OnFailover, Second};
 use crate::store::{Invalidated, Invalidation, Position, Tail};
@@ -124,14 +124,14 @@ impl Apply for Hearing {
 }
 
 impl Remote for Store {
-    type Identity = Identity;
+    type Identity = Identities;
 
     fn generation(&self) -> watch::Receiver<u64> {
         self.servers().generation()
     }
 
-    fn identity(&self) -> impl Future<Output = Result<Identity, Fault>> + Send {
-        self.servers().identity()
+    fn identity(&self, known: Option<&Identities>) -> impl Future<Output = Result<(Identities, bool), Fault>> + Send {
+        self.servers().identities(known)
     }
 
     fn probe(

@@ -47,7 +47,7 @@ pub(crate) use self::hash_slot::HashSlot;
 pub(crate) use self::pipe::frames::{self, Frames};
 #[cfg(feature = "simulation")]
 pub(crate) use self::scripts::all as scripts;
-pub(crate) use self::servers::{Identity, ServerSettings, Servers};
+pub(crate) use self::servers::{Identities, ServerSettings, Servers};
 pub(crate) use self::session::Push;
 pub(crate) use self::store::{Reading, Store, StoreSettings};
 #[cfg(any(test, fuzzing))]

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use cache_runtime::testing::Rule;
 use cache_runtime::{Cache, Delivery, Event, Outcome, Token, cached, explain};
-use cache_tests::{Cluster, Gate, RedisServer, Sentinels, eventually};
+use cache_tests::fault_proxy::Connection;
+use cache_tests::{Cluster, Fault, Gate, RedisServer, Sentinels, eventually};
 use serde::{Deserialize, Serialize};
 
 #[derive(Event, Serialize, Deserialize)]
@@ -192,6 +193,38 @@ async fn in_a_cluster_that_loses_the_server_of_the_bus() {
     let cluster = Cluster::start().await;
     let slot = cluster.slot_of("clusbus:bus");
     survives("clusbus", &cluster.url(), async || _ = cluster.kill_primary_of(slot).await).await;
+}
+
+/// What was unlinked is back, on a server that has no part in the bus.
+#[tokio::test]
+async fn in_a_cluster_where_a_failover_loses_what_the_bus_has_told() {
+    let (cluster, app) = (Cluster::start_behind_proxies().await, "cluslost");
+    let (url, source) = (cluster.url(), Gate::new());
+    let (a, b) = (process(app, &url).await, process(app, &url).await);
+    let slot = |id: u64| cluster.slot_of(&format!("{app}:v1:item:1:{id}"));
+    let owner = |slot| cluster.find_primary_of(slot).expect("all slots have one");
+    let bus = owner(cluster.slot_of(&format!("{app}:bus")));
+    let id = (0..100).find(|id| owner(slot(*id)) != bus).expect("keys go to all servers");
+    assert_eq!(a.scope(item(1, id, &source)).await, 0);
+    let (primary, proxy) = (&cluster.nodes()[owner(slot(id))], &cluster.proxies()[owner(slot(id))]);
+    assert_eq!(primary.cli(&["WAIT", "1", "10000"]).trim(), "1");
+    proxy.matching(is_replica).replies(Fault::Hold);
+    source.commit();
+    let receipt = a.publish(&ItemChanged { shop: 1, id }).await.expect("the event is JSON");
+    assert_eq!(receipt.delivery(), Delivery::Applied);
+    primary.kill();
+    proxy.matching(is_replica).cut();
+    proxy.heal();
+    cluster.until_promoted(slot(id), primary.port()).await;
+    for cache in [&a, &b, &process(app, &url).await] {
+        eventually(SOON, async || cache.health().reaches_server()).await;
+        eventually(SOON, async || cache.scope(item(1, id, &source)).await == 1).await;
+    }
+    eventually(SOON, async || a.health().gaps() > 0 && b.health().gaps() > 0).await;
+}
+
+fn is_replica(connection: &Connection) -> bool {
+    connection.first_bytes.windows(5).any(|word| word == b"PSYNC")
 }
 
 #[tokio::test]

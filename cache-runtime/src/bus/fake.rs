@@ -67,6 +67,8 @@ pub(crate) struct Fake {
 #[derive(Debug, Default)]
 struct State {
     run: u64,
+    /// That of a server without the bus, and whether it does not tell it.
+    other: (u64, bool),
     fault: Option<Fault>,
     unlink_fault: Option<Fault>,
     /// How much of a probe takes too long.
@@ -150,6 +152,16 @@ impl Fake {
         self.reconnect();
     }
 
+    /// The server without the bus is another one, over another connection, and does not tell.
+    pub(crate) fn fail_over_other(&self) {
+        self.state().other = (1, true);
+        self.reconnect();
+    }
+
+    pub(crate) fn tell_other(&self) {
+        self.state().other.1 = false;
+    }
+
     pub(crate) fn flush(&self) {
         let mut state = self.state();
         let (run, versions) = (state.run, state.versions);
@@ -201,14 +213,17 @@ impl Fake {
 }
 
 impl Remote for Fake {
-    type Identity = u64;
+    type Identity = (u64, u64);
 
     fn generation(&self) -> watch::Receiver<u64> {
         self.generation.subscribe()
     }
 
-    async fn identity(&self) -> Result<u64, Fault> {
-        self.reached().map(|state| state.run)
+    async fn identity(&self, known: Option<&(u64, u64)>) -> Result<((u64, u64), bool), Fault> {
+        let state = self.reached()?;
+        let (other, is_silent) = state.other;
+        let told = if is_silent { known.map_or(0, |known| known.1) } else { other };
+        Ok(((state.run, told), !is_silent))
     }
 
     async fn probe(

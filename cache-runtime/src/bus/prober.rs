@@ -139,19 +139,22 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         probe
     }
 
-    /// After every reconnect: is it the same server, in the same role, since the same start?
+    /// After every reconnect: are they the same servers, in the same roles, since the same start?
+    ///
+    /// Of a cluster also those without the bus: they may have lost what was unlinked there for what stands on it. One
+    /// that does not tell is asked again with the next look.
     async fn check_server(&mut self, generation: u64) -> Result<(), Fault> {
         if self.checked == Some(generation) {
             return Ok(());
         }
-        let identity = self.links.remote.identity().await?;
+        let (identity, are_all) = self.links.remote.identity(self.identity.as_ref()).await?;
         let is_another = self.identity.as_ref().is_some_and(|known| *known != identity);
         if is_another && self.links.settings.rules.holds(Rule::Identity) {
             self.reader.forget();
             self.lose(Gap::Server);
         }
         self.identity = Some(identity);
-        self.checked = Some(generation);
+        self.checked = are_all.then_some(generation);
         Ok(())
     }
 

@@ -13,14 +13,17 @@ pub(crate) type Routes = (Option<String>, Vec<(String, String)>);
 
 /// The second tier, as far as it is about invalidations.
 pub(crate) trait Remote: Send + Sync {
-    /// Which server it is, and in which role: another one may lack what this one had.
+    /// Which servers it is, and in which roles: another one may lack what this one had.
     type Identity: Clone + PartialEq + Send + Sync;
 
     /// Changes with every connection, before anything is sent over it.
     fn generation(&self) -> watch::Receiver<u64>;
 
-    /// The server that has the bus.
-    fn identity(&self) -> impl Future<Output = Result<Self::Identity, Fault>> + Send;
+    /// Who the servers are, and whether all of them told: the others are taken to be who they were, if that is known.
+    fn identity(
+        &self,
+        known: Option<&Self::Identity>,
+    ) -> impl Future<Output = Result<(Self::Identity, bool), Fault>> + Send;
 
     /// Tells how far the bus was applied, and reads what is behind `from`.
     fn probe(

@@ -179,6 +179,21 @@ async fn another_server_is_a_gap_before_it_is_read() {
     assert!(first("drop all") < first("extend"), "{lines:?}");
 }
 
+/// What it has lost was told on the bus long ago. Meanwhile the bus is read.
+#[tokio::test]
+async fn a_server_without_the_bus_that_does_not_tell_who_it_is_is_asked_again() {
+    let world = World::new().await;
+    world.server.add(&USER_UPDATED);
+    world.log.until(&["applied 1", "extend"]).await;
+    world.log.clear();
+    world.server.fail_over_other();
+    world.server.add(&USER_UPDATED);
+    world.log.until(&["fence user:42:7", "extend"]).await;
+    world.log.clear();
+    world.server.tell_other();
+    world.log.until(&["drop all", "gap Server", "look at 2", "extend"]).await;
+}
+
 /// It is on both servers, nobody has read it, and who published it unlinks nothing. There are more than one look reads.
 #[tokio::test]
 async fn what_nobody_has_read_when_another_server_takes_over_is_unlinked_and_delivered() {

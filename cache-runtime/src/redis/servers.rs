@@ -4,6 +4,7 @@
 //! that nothing waits behind large replies, and one more for the command that blocks until something is on it. Each
 //! connection is supervised for itself; while there is none, operations fail at once.
 
+mod identity;
 mod redirect;
 
 use std::collections::BTreeSet;
@@ -33,6 +34,8 @@ use crate::redis::tls::Tls;
 use crate::redis::topology::{Plant, Primaries, Topology};
 use crate::sync::lock;
 
+pub(crate) use self::identity::Identities;
+
 /// Messages of channels that may wait for their readers.
 const PUSHES: usize = 1_024;
 
@@ -61,14 +64,6 @@ pub(crate) struct Servers {
     deadlines: Arc<Deadlines>,
     is_cluster: bool,
     tasks: Vec<AbortHandle>,
-}
-
-/// Which server has the bus: its run, its history and its role. Another one may lack what this one had.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    run: String,
-    history: String,
-    role: String,
 }
 
 impl Servers {
@@ -238,19 +233,6 @@ impl Servers {
     /// Rises with every connection and every change of the servers, before anything is sent there.
     pub(crate) fn generation(&self) -> watch::Receiver<u64> {
         self.topology.plant().events.generation.subscribe()
-    }
-
-    /// The server that has the bus.
-    pub(crate) async fn identity(&self) -> Result<Identity, Fault> {
-        let mut command = redis::cmd("INFO");
-        command.arg("server").arg("replication");
-        let reply = self.bus_command(&command).await?;
-        let nonsense = || Fault::Nonsense("INFO without run, history or role".to_owned());
-        let info = redis::from_redis_value::<String>(reply).map_err(|_| nonsense())?;
-        let field = |name: &str| info.lines().find_map(|line| Some(line.strip_prefix(name)?.trim_end().to_owned()));
-        let identity =
-            || Some(Identity { run: field("run_id:")?, history: field("master_replid:")?, role: field("role:")? });
-        identity().ok_or_else(nonsense)
     }
 
     /// Whether every server can be reached.

@@ -163,7 +163,7 @@ async fn the_bus_moves_with_its_slot() {
     let nodes = Nodes::start(0);
     let servers = open(&nodes.url()).await;
     servers.subscribe("shop:wake:1").await.expect("a server");
-    let identity = servers.identity().await.expect("a server");
+    let identity = servers.identities(None).await.expect("a server");
     let from = nodes.owner("shop:bus");
     let to = (from + 1) % 3;
     nodes.begin_to_move("shop:bus", from, to);
@@ -174,7 +174,7 @@ async fn the_bus_moves_with_its_slot() {
         Result::is_ok,
     )
     .await;
-    assert_ne!(servers.identity().await.expect("a server"), identity);
+    assert_ne!(servers.identities(None).await.expect("a server"), identity);
     assert_eq!(nodes.0[to].cli(&["XLEN", "shop:bus"]).trim(), "1");
     assert_eq!(nodes.0[to].cli(&["PUBSUB", "NUMSUB", "shop:wake:1"]), "shop:wake:1\n1\n");
 }

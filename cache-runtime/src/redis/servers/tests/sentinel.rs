@@ -68,7 +68,7 @@ async fn the_primary_that_they_name_is_used_until_it_dies_and_then_the_next() {
     let mut watched = Watched::start(None);
     let servers = open(&watched.url("")).await;
     servers.subscribe("shop:wake:1").await.expect("a server");
-    let (identity, generation) = (servers.identity().await.expect("a server"), *servers.generation().borrow());
+    let (identity, generation) = (servers.identities(None).await.expect("a server"), *servers.generation().borrow());
     assert_eq!(servers.run(&["SET", "a", "1"]).await, Ok(Value::Okay));
     // The first of the sentinels dies with it.
     watched.sentinels[0].kill();
@@ -78,7 +78,7 @@ async fn the_primary_that_they_name_is_used_until_it_dies_and_then_the_next() {
     servers.until_up().await;
     let next = watched.primary().expect("there is one");
     assert_eq!(watched.servers[next].cli(&["GET", "a"]).trim(), "2");
-    assert_ne!(servers.identity().await.expect("a server"), identity);
+    assert_ne!(servers.identities(None).await.expect("a server"), identity);
     assert!(*servers.generation().borrow() > generation);
     assert_eq!(watched.servers[next].cli(&["PUBSUB", "NUMSUB", "shop:wake:1"]), "shop:wake:1\n1\n");
     // The old one comes back as a replica, and is not used.

@@ -60,7 +60,7 @@ async fn a_server_that_is_away_is_waited_for_in_the_background() {
     assert_eq!(servers.run(&["GET", "a"]).await, Err(Fault::Away));
     assert_eq!(servers.run_on_bus(&["PING"]).await, Err(Fault::Away));
     assert_eq!(servers.ear_command(&command(&["PING"]), TIMEOUT).await, Err(Fault::Away));
-    assert_eq!(servers.identity().await, Err(Fault::Away));
+    assert_eq!(servers.identities(None).await, Err(Fault::Away));
     real.restart();
     servers.until_up().await;
     assert!(*servers.generation().borrow() > before);
@@ -70,7 +70,7 @@ async fn a_server_that_is_away_is_waited_for_in_the_background() {
 async fn a_killed_server_fails_at_once_and_comes_back_by_itself() {
     let mut real = Real::start(&[]);
     let servers = open(&real.url()).await;
-    let (identity, generation) = (servers.identity().await.expect("a server"), *servers.generation().borrow());
+    let (identity, generation) = (servers.identities(None).await.expect("a server"), *servers.generation().borrow());
     real.kill();
     until("it is noticed", async || servers.run(&["GET", "a"]).await, |reply| *reply == Err(Fault::Away)).await;
     let began = Instant::now();
@@ -81,7 +81,7 @@ async fn a_killed_server_fails_at_once_and_comes_back_by_itself() {
     assert!(!servers.is_up());
     real.restart();
     servers.until_up().await;
-    assert_ne!(servers.identity().await.expect("a server"), identity);
+    assert_ne!(servers.identities(None).await.expect("a server"), identity);
     assert!(*servers.generation().borrow() > generation);
 }
 
@@ -181,12 +181,12 @@ async fn a_server_that_loads_is_away_until_it_is_ready() {
 async fn a_primary_that_becomes_a_replica_is_away_until_it_is_one_again() {
     let real = Real::start(&[]);
     let servers = open(&real.url()).await;
-    let identity = servers.identity().await.expect("a server");
+    let identity = servers.identities(None).await.expect("a server");
     real.cli(&["REPLICAOF", "127.0.0.1", "1"]);
     let refused = servers.run(&["SET", "a", "1"]).await;
     assert!(matches!(refused, Err(Fault::Refused(Refusal::ReadOnly, _))), "{refused:?}");
     until("it is not used", async || servers.run(&["GET", "a"]).await, |reply| *reply == Err(Fault::Away)).await;
-    assert!(matches!(servers.identity().await, Ok(other) if other != identity));
+    assert!(matches!(servers.identities(None).await, Ok(other) if other != identity));
     real.cli(&["REPLICAOF", "NO", "ONE"]);
     until("it is used", async || servers.run(&["SET", "a", "1"]).await, Result::is_ok).await;
 }

@@ -1,0 +1,57 @@
+//! Which servers there are: another one may lack what this one had.
+
+use redis::Value;
+
+use crate::fault::Fault;
+use crate::redis::pool::Pool;
+use crate::redis::servers::Servers;
+use crate::redis::target::Address;
+
+/// A server: its run, its history and its role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    run: String,
+    history: String,
+    role: String,
+}
+
+/// All primaries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identities {
+    /// That of the bus.
+    bus: Identity,
+    /// The others of a cluster, by their addresses.
+    others: Vec<(Address, Identity)>,
+}
+
+impl Servers {
+    /// All primaries, and whether all of them told. One that does not is taken to be who it was: what is elsewhere goes on
+    /// meanwhile.
+    pub(crate) async fn identities(&self, known: Option<&Identities>) -> Result<(Identities, bool), Fault> {
+        let trunk = self.bus()?;
+        let bus = identity(&trunk).await?;
+        let (mut others, mut are_all) = (Vec::new(), true);
+        for pool in self.topology.pools().iter().filter(|pool| pool.address() != trunk.address()) {
+            let address = pool.address();
+            let told = identity(pool).await;
+            are_all &= told.is_ok();
+            let before = || known?.others.iter().find(|(other, _)| other == address).map(|(_, known)| known.clone());
+            if let Some(identity) = told.ok().or_else(before) {
+                others.push((address.clone(), identity));
+            }
+        }
+        Ok((Identities { bus, others }, are_all))
+    }
+}
+
+async fn identity(pool: &Pool) -> Result<Identity, Fault> {
+    let mut command = redis::cmd("INFO");
+    command.arg("server").arg("replication");
+    read(pool.command(&command).await?).ok_or_else(|| Fault::Nonsense("INFO without run, history or role".to_owned()))
+}
+
+fn read(reply: Value) -> Option<Identity> {
+    let info = redis::from_redis_value::<String>(reply).ok()?;
+    let field = |name: &str| info.lines().find_map(|line| Some(line.strip_prefix(name)?.trim_end().to_owned()));
+    Some(Identity { run: field("run_id:")?, history: field("master_replid:")?, role: field("role:")? })
+}
