@@ -160,6 +160,10 @@ impl Remote for Store {
         Self::unlink(self, names)
     }
 
+    fn write_nothing(&self) -> impl Future<Output = Result<(), Fault>> + Send {
+        Self::write_nothing(self)
+    }
+
     fn discard(&self) -> impl Future<Output = Result<(), Fault>> + Send {
         Self::discard(self)
     }

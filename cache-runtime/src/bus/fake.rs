@@ -91,6 +91,8 @@ pub(crate) enum Heavy {
     Messages,
     /// Even the end of the bus.
     Bus,
+    /// Whatever writes, as a look does.
+    Writes,
 }
 
 impl State {
@@ -238,7 +240,7 @@ impl Remote for Fake {
         tokio::task::yield_now().await;
         let during = self.reached()?.during_probe.take();
         let mut state = self.reached()?;
-        if state.heavy == Heavy::Bus || state.heavy == Heavy::Messages && from.is_some() {
+        if matches!(state.heavy, Heavy::Bus | Heavy::Writes) || state.heavy == Heavy::Messages && from.is_some() {
             return Err(Fault::Timeout);
         }
         state.begin_bus();
@@ -291,6 +293,11 @@ impl Remote for Fake {
         }
         self.log.note(format!("unlink {}", names.join(" ")));
         Ok(())
+    }
+
+    async fn write_nothing(&self) -> Result<(), Fault> {
+        let is_paused = self.reached()?.heavy == Heavy::Writes;
+        if is_paused { Err(Fault::Timeout) } else { Ok(()) }
     }
 
     async fn discard(&self) -> Result<(), Fault> {

@@ -18,8 +18,8 @@ use crate::timer;
 /// Names that are unlinked at once.
 const UNLINKED_AT_ONCE: usize = 1_000;
 
-/// So many looks in a row that a server which answers everything else did not answer in time: then the next one is only
-/// at the end of the bus.
+/// So many looks in a row that a server which takes writes did not answer in time: then the next one is only at the end of
+/// the bus.
 const LATE: u32 = 2;
 
 /// So many, and even its end cannot be told: then it is deleted.
@@ -84,7 +84,7 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         self.register().await?;
         let Links { apply, settings, .. } = self.links;
         let sent = apply.time().now();
-        let is_unreadable = self.late >= LATE;
+        let is_unreadable = self.late >= LATE && self.reader.from().is_some();
         let probe = self.probe().await?;
         let received = apply.time().now();
         let Tail { server_millis, end, messages, more, routes } = probe;
@@ -94,7 +94,7 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
                 // Whoever only tells the bus unlinks nothing, and subscribers want to know, once.
                 self.unlink(&Effects::of(&known, &self.links.table, &settings.id)).await;
                 self.apply(&fresh).await;
-                self.lose(if is_unreadable && gap == Gap::Count { Gap::Unreadable } else { gap });
+                self.lose(if is_unreadable && !gap.is_loss() { Gap::Unreadable } else { gap });
                 Turn::Again
             }
             Step::Catch(messages) => {
@@ -124,10 +124,9 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
     /// A server that is there and does not come to an end is asked for the end of the bus alone.
     async fn probe(&mut self) -> Result<Tail, Fault> {
         let Links { remote, settings, .. } = self.links;
-        if self.late >= HOPELESS {
-            tracing::warn!("the server takes too long to say where the bus ends: it is deleted, and begins anew");
-            remote.discard().await?;
-            self.late = 0;
+        if self.late > 0 {
+            // While a server takes no writes, as during a failover by hand, the bus is not to blame.
+            remote.write_nothing().await?;
         }
         let from = self.reader.from().filter(|_| self.late < LATE);
         let probe = remote.probe(self.reader.position(), from, settings.most, settings.max_staleness).await;
@@ -135,6 +134,11 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
             Ok(_) => self.late = 0,
             Err(Fault::Timeout) => self.late += 1,
             Err(_) => {}
+        }
+        if self.late >= HOPELESS {
+            tracing::warn!("the server takes too long to say where the bus ends: it is deleted, and begins anew");
+            remote.discard().await?;
+            self.late = 0;
         }
         probe
     }
@@ -151,6 +155,7 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         let is_another = self.identity.as_ref().is_some_and(|known| *known != identity);
         if is_another && self.links.settings.rules.holds(Rule::Identity) {
             self.reader.forget();
+            self.late = 0;
             self.lose(Gap::Server);
         }
         self.identity = Some(identity);

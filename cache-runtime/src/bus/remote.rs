@@ -47,6 +47,9 @@ pub(crate) trait Remote: Send + Sync {
     /// Unlinks and tells nobody.
     fn unlink(&self, names: Vec<String>) -> impl Future<Output = Result<(), Fault>> + Send;
 
+    /// Ends when the server takes writes.
+    fn write_nothing(&self) -> impl Future<Output = Result<(), Fault>> + Send;
+
     /// Deletes the bus, and begins it anew: everybody drops everything.
     fn discard(&self) -> impl Future<Output = Result<(), Fault>> + Send;
 

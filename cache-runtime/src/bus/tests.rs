@@ -153,6 +153,21 @@ async fn what_the_server_cannot_read_in_time_is_skipped() {
     world.log.until(&["extend"]).await;
 }
 
+/// For longer than a bus is waited for that cannot be read.
+#[tokio::test]
+async fn a_bus_is_neither_skipped_nor_deleted_because_its_server_takes_no_writes() {
+    let world = World::new().await;
+    world.server.add(&USER_UPDATED);
+    world.log.until(&["applied 1", "extend"]).await;
+    world.log.clear();
+    world.server.set_heavy(Heavy::Writes);
+    world.log.until(&["fault"; 8]).await;
+    world.server.add(&USER_UPDATED);
+    world.server.set_heavy(Heavy::Nothing);
+    world.log.until(&["fence user:42:7", "applied 2", "extend"]).await;
+    assert!(!world.log.has(&["discard"]) && !world.log.has(&["drop all"]), "{:?}", world.log.lines());
+}
+
 #[tokio::test]
 async fn a_bus_whose_end_cannot_be_told_in_time_is_deleted() {
     let world = World::new().await;
@@ -160,7 +175,7 @@ async fn a_bus_whose_end_cannot_be_told_in_time_is_deleted() {
     world.log.until(&["fence user:42:7", "extend"]).await;
     world.log.clear();
     world.server.set_heavy(Heavy::Bus);
-    world.log.until(&["fault", "fault", "fault", "fault", "discard", "drop all", "gap Backwards", "extend"]).await;
+    world.log.until(&["fault", "fault", "fault", "discard", "fault", "drop all", "gap Backwards", "extend"]).await;
 }
 
 #[tokio::test]

@@ -50,6 +50,13 @@ impl Store {
         })
     }
 
+    /// A write that changes nothing.
+    pub(crate) async fn write_nothing(&self) -> Result<(), Fault> {
+        let mut command = Cmd::new();
+        command.arg("HDEL").arg(&self.names.nodes).arg("");
+        self.servers.bus_command(&command).await.map(drop)
+    }
+
     /// Deletes the bus and how far it was read, and begins it anew with a message for those who did not know that there was
     /// one.
     pub(crate) async fn discard(&self) -> Result<(), Fault> {
