@@ -27,9 +27,11 @@ impl Item {
         !self.events.is_empty() || !self.keys.is_empty()
     }
 
-    /// How many names it unlinks.
-    pub(super) fn names(&self) -> usize {
-        self.named.iter().map(|named| named.names.len()).sum()
+    /// What it is of a batch: names that it unlinks or events that it tells of, whichever are more. An event that no
+    /// function listens to has a part as well.
+    pub(super) fn parts(&self) -> usize {
+        let names: usize = self.named.iter().map(|named| named.names.len()).sum();
+        names.max(self.events.len()).max(1)
     }
 
     /// Bytes of its texts, about.

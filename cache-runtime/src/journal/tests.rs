@@ -115,6 +115,23 @@ fn batches_are_bounded_and_never_empty() {
     assert_eq!(sizes, [512, 512, 176, 1, 1]);
 }
 
+#[test]
+fn events_that_nobody_listens_to_are_bounded_too() {
+    let mut queue = Queue::new(5_000);
+    for number in 0..1_200 {
+        let event = ("Noted".to_owned(), format!("{number}").into_bytes());
+        queue.add(Item { named: Vec::new(), events: vec![event], keys: Vec::new() });
+    }
+    let mut sizes = Vec::new();
+    while let Some(batch) = queue.next() {
+        if let Batch::Items(items) = &batch {
+            sizes.push(items.len());
+        }
+        acknowledge(&mut queue, batch);
+    }
+    assert_eq!(sizes, [512, 512, 176], "each is four arguments of one command");
+}
+
 proptest! {
     /// Whatever is added and acknowledged, in whatever order: what was not acknowledged since it was added last is fenced,
     /// and at the end everything was replayed.
