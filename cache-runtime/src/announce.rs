@@ -1,6 +1,6 @@
 //! What an invalidation tells the second tier and the other processes, and who has heard of it.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,9 +29,16 @@ const POLLS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_mi
 #[derive(Debug)]
 pub(crate) struct Announcement {
     plan: Plan,
-    /// The event's name and JSON.
-    event: Option<(&'static str, Vec<u8>)>,
+    event: Option<Told>,
     put: Option<Put>,
+}
+
+/// An event as others are told of it, and whose subscribers hear of it here.
+#[derive(Debug)]
+struct Told {
+    name: &'static str,
+    json: Vec<u8>,
+    heard_as: TypeId,
 }
 
 /// A value that takes the place of an entry: first a lease does, which makes what was there invalid, and then the value,
@@ -48,7 +55,7 @@ impl Announcement {
     /// An event, told as this JSON.
     pub(crate) fn of_event(second: &Second, name: &'static str, json: Vec<u8>, value: &dyn Any) -> Self {
         let plan = second.table.plan(&Happened { name, json: &json, value: Some(value) });
-        Self { plan, event: Some((name, json)), put: None }
+        Self { plan, event: Some(Told { name, json, heard_as: value.type_id() }), put: None }
     }
 
     /// An event that cannot be told, by the texts that it names in this process.
@@ -71,7 +78,7 @@ impl Announcement {
 
     /// Adds what the routes name that have become known since.
     fn plan_again(&mut self, second: &Second) {
-        let Some((name, json)) = &self.event else {
+        let Some(Told { name, json, .. }) = &self.event else {
             let texts: Vec<_> = self.plan.texts().map(str::to_owned).collect();
             let newer = second.table.plan_texts(texts);
             return self.merge(newer);
@@ -91,7 +98,7 @@ impl Announcement {
     fn invalidation(&self, node: &Node, second: &Second) -> Invalidation {
         let covered: Vec<_> = self.plan.named.iter().flat_map(|named| &named.names).cloned().collect();
         let mut fields = vec![("by", second.id.as_bytes().to_vec())];
-        if let Some((name, json)) = &self.event {
+        if let Some(Told { name, json, .. }) = &self.event {
             fields.push(("event", name.as_bytes().to_vec()));
             fields.push(("data", json.clone()));
         }
@@ -119,13 +126,48 @@ fn array(texts: &[String]) -> Vec<u8> {
     serde_json::to_vec(texts).expect("an array of text is JSON")
 }
 
-/// Makes it invalid everywhere. What is sent is sent by a task of its own: it goes on when the caller leaves.
+/// An announcement on its way. Where that ends early, by a panic or with its runtime, it waits in the journal.
+struct Sending {
+    node: Arc<Node>,
+    announcement: Announcement,
+    is_sent: bool,
+}
+
+impl Sending {
+    /// Its place on the bus, if it has one, and whether the subscribers of this process could be told, after that.
+    async fn run(mut self) -> (Option<Token>, Result<(), Error>) {
+        let token = send(&self.node, &mut self.announcement).await;
+        self.is_sent = true;
+        (token, self.hand_out())
+    }
+
+    fn hand_out(&self) -> Result<(), Error> {
+        let Some(told) = &self.announcement.event else { return Ok(()) };
+        self.node.subscribers.hand_out(told.heard_as, &told.json)
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if let Some(second) = self.node.second.as_ref().filter(|_| !self.is_sent) {
+            let invalidation = self.announcement.invalidation(&self.node, second);
+            queue(&self.node, second, &self.announcement, invalidation, "its task has ended");
+            let _nobody_asks = self.hand_out();
+        }
+    }
+}
+
+/// Makes it invalid everywhere, then tells the subscribers of this process: who hears of an event and reads finds the new
+/// value. A task of its own does it: it goes on when the caller leaves.
+///
+/// # Errors
+/// A subscriber of this process does not understand the event.
 ///
 /// # Cancel safety
 ///
 /// Once polled, it takes effect whether it is waited for or not.
-pub(crate) async fn announce(node: &Arc<Node>, announcement: Announcement) -> Receipt {
-    let Some(second) = &node.second else { return Receipt::applied(announcement.plan.named.len()) };
+pub(crate) async fn announce(node: &Arc<Node>, announcement: Announcement) -> Result<Receipt, Error> {
+    let Some(second) = &node.second else { return Ok(Receipt::applied(announcement.plan.named.len())) };
     for function in announcement.functions() {
         node.count(function, Metric::Invalidated);
     }
@@ -134,14 +176,13 @@ pub(crate) async fn announce(node: &Arc<Node>, announcement: Announcement) -> Re
     node.steps.at(Step::Invalidating).await;
     // Whoever loads is detached, and what is kept here unusable, before anything is sent.
     fence(node, &announcement.plan);
-    let sending = Arc::clone(node);
-    let sent = second.runtime.spawn(async move { send(&sending, announcement).await }).await;
-    // The runtime is shutting down: nothing is known of what was sent.
-    let token = sent.unwrap_or_default();
+    let sending = Sending { node: Arc::clone(node), announcement, is_sent: false };
+    // Where the runtime is shutting down, nothing is known of what was sent: it waits.
+    let (token, heard) = second.runtime.spawn(sending.run()).await.unwrap_or((None, Ok(())));
     if let Some(texts) = watched {
         node.steps.at(Step::Invalidated { texts: &texts, applied: token.is_some() }).await;
     }
-    Receipt::announced(invalidated, token)
+    heard.map(|()| Receipt::announced(invalidated, token))
 }
 
 fn fence(node: &Node, plan: &Plan) {
@@ -149,7 +190,7 @@ fn fence(node: &Node, plan: &Plan) {
 }
 
 /// Its place on the bus; nothing when it waits in the journal.
-async fn send(node: &Node, mut announcement: Announcement) -> Option<Token> {
+async fn send(node: &Node, announcement: &mut Announcement) -> Option<Token> {
     let second = node.second.as_ref()?;
     let mut invalidation = announcement.invalidation(node, second);
     for _ in 0..MOST_PLANS {
@@ -178,12 +219,12 @@ async fn send(node: &Node, mut announcement: Announcement) -> Option<Token> {
                     fence(node, &announcement.plan);
                     invalidation = announcement.invalidation(node, second);
                 }
-                Err(fault) => return queue(node, second, &announcement, invalidation, &fault.to_string()),
+                Err(fault) => return queue(node, second, announcement, invalidation, &fault.to_string()),
             },
-            Err(fault) => return queue(node, second, &announcement, invalidation, &fault.to_string()),
+            Err(fault) => return queue(node, second, announcement, invalidation, &fault.to_string()),
         }
     }
-    queue(node, second, &announcement, invalidation, "the routes change all the time")
+    queue(node, second, announcement, invalidation, "the routes change all the time")
 }
 
 /// The value takes the place of its lease. Whatever hinders it, the old value is gone.

@@ -150,7 +150,7 @@ impl<T: Value> Entry<T> {
         let put = self.stored(second, &kept, absent, share).await;
         // Not into the in-process tier: another process's invalidation may be applied here before this one is done, and
         // a value kept after it would hide it. The next read takes the value from the second tier.
-        Ok(announce(node, Announcement::of_key(second, address, put)).await)
+        announce(node, Announcement::of_key(second, address, put)).await
     }
 
     /// The value as the second tier stores it; nothing where it may not be stored, or not safely.
@@ -185,13 +185,11 @@ impl<T: Value> Entry<T> {
         self.node.epochs.bump(self.address.slots.key);
         self.node.l1.remove(&self.address.key);
         self.node.count(self.address.function, Metric::Invalidated);
-        Ok(match &self.node.second {
-            None => {
-                self.has_ended().await;
-                Receipt::applied(1)
-            }
-            Some(second) => announce(&self.node, Announcement::of_key(second, &self.address, None)).await,
-        })
+        let Some(second) = &self.node.second else {
+            self.has_ended().await;
+            return Ok(Receipt::applied(1));
+        };
+        announce(&self.node, Announcement::of_key(second, &self.address, None)).await
     }
 
     /// In an embedded cache, that is all.

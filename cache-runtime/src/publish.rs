@@ -29,7 +29,7 @@ use crate::token::Token;
 /// # Cancel safety
 ///
 /// The invalidation in this process happens at the first poll, before anything waits; what other processes need is sent
-/// by a task of its own. Once polled, dropping it takes nothing back.
+/// by a task of its own, which then tells the subscribers of this one. Once polled, dropping it takes nothing back.
 #[must_use = "an event is published when this is awaited"]
 #[derive(Debug)]
 pub struct Publish<'a, E> {
@@ -81,20 +81,20 @@ async fn publish<E: Event>(node: &Arc<Node>, event: &E) -> Result<Receipt, Error
             node.steps.at(Step::Invalidating).await;
             let texts = invalidate(node, event);
             node.steps.at(Step::Invalidated { texts: &texts, applied: true }).await;
+            node.subscribers.send(event)?;
             Receipt::applied(texts.len())
         }
         Some(second) => match serde_json::to_vec(event) {
-            Ok(json) => announce(node, Announcement::of_event(second, E::NAME, json, event)).await,
+            Ok(json) => announce(node, Announcement::of_event(second, E::NAME, json, event)).await?,
             Err(error) => {
                 // An event that cannot be told is told by the keys it names here.
                 let texts = invalidate(node, event);
-                announce(node, Announcement::of_texts(second, texts)).await;
+                announce(node, Announcement::of_texts(second, texts)).await?;
                 return Err(Error::Event(error));
             }
         },
     };
     tracing::debug!(event = E::NAME, invalidated = receipt.invalidated, delivery = ?receipt.delivery, "published");
-    node.subscribers.send(event)?;
     Ok(receipt)
 }
 

@@ -109,12 +109,20 @@ impl Subscribers {
 
     /// Hands a copy to the subscribers of this type. The copy takes the way it would take between processes: JSON.
     pub(crate) fn send<E: Event>(&self, event: &E) -> Result<(), Error> {
-        let sender = self.senders.lock().unwrap_or_else(PoisonError::into_inner).get(&TypeId::of::<E>()).cloned();
-        let Some(sender) = sender.filter(Sender::is_heard) else {
-            return Ok(());
-        };
+        let Some(sender) = self.heard_as(TypeId::of::<E>()) else { return Ok(()) };
         let json = serde_json::to_vec(event).map_err(Error::Event)?;
         sender.hand_out(&json).map_err(Error::Event)
+    }
+
+    /// The same, of an event that is JSON already.
+    pub(crate) fn hand_out(&self, heard_as: TypeId, json: &[u8]) -> Result<(), Error> {
+        self.heard_as(heard_as).map_or(Ok(()), |sender| sender.hand_out(json)).map_err(Error::Event)
+    }
+
+    /// The way to the subscribers of this type, if there are any.
+    fn heard_as(&self, event: TypeId) -> Option<Sender> {
+        let senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        senders.get(&event).filter(|sender| sender.is_heard()).cloned()
     }
 
     /// Hands an event of another process to the subscribers of its name.

@@ -2,13 +2,16 @@
 
 #![cfg(unix)]
 
+use std::future::IntoFuture;
 use std::time::Duration;
 
 use cache_runtime::{Cache, Delivery, Event, Subscription};
 use cache_tests::eventually::eventually;
 use cache_tests::on_redis::process;
 use cache_tests::redis_server::RedisServer;
+use futures::FutureExt;
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Runtime;
 
 /// Nothing is cached of it.
 #[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
@@ -43,4 +46,34 @@ async fn thousands_of_events_that_no_function_listens_to_do_not_block_the_journa
     server.restart();
     while next(&mut notes).await < 2_499 {}
     eventually(SOON, async || a.health().queued() == 0).await;
+}
+
+/// The publisher leaves while its server does not answer.
+#[tokio::test]
+async fn a_publisher_that_leaves_is_heard_in_its_own_process_too() {
+    let server = RedisServer::start();
+    let (a, b) = two(&server).await;
+    let (mut at_a, mut at_b) = (a.subscribe::<Noted>(), b.subscribe::<Noted>());
+    server.stop();
+    assert!(a.publish(&Noted { id: 1 }).into_future().now_or_never().is_none(), "it waits for the server");
+    server.resume();
+    assert_eq!((next(&mut at_a).await, next(&mut at_b).await), (1, 1));
+}
+
+/// Nobody is left who could send it, or could look whether it was sent.
+#[test]
+fn what_is_published_after_its_runtime_is_gone_is_kept_and_heard() {
+    let (server, own) = (RedisServer::start(), runtime());
+    let cache = own.block_on(process(&server.url(), &[]));
+    own.shutdown_background();
+    runtime().block_on(async {
+        let mut notes = cache.subscribe::<Noted>();
+        let receipt = cache.publish(&Noted { id: 1 }).await.expect("it is kept");
+        assert_eq!((receipt.delivery(), cache.health().queued()), (Delivery::Queued, 1));
+        assert_eq!(next(&mut notes).await, 1);
+    });
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
