@@ -4,11 +4,13 @@ use std::any::{Any, TypeId};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
+use serde::de::Error as _;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -76,16 +78,24 @@ impl Sender {
         Self { events: broadcast::channel(WAITING).0, latest: Arc::default(), name: E::NAME, decode }
     }
 
-    /// Hands an event, of which this is the JSON, to all who subscribe now.
+    /// Hands an event, of which this is the JSON, to all who subscribe now. Its own code may panic: who reads the bus goes
+    /// on all the same.
     fn hand_out(&self, json: &[u8]) -> Result<(), serde_json::Error> {
-        let waiting = Arc::new(Waiting(Mutex::new(Some((self.decode)(json)?))));
+        let decode = self.decode;
+        let decoded = catch_unwind(|| decode(json));
+        let event = decoded.unwrap_or_else(|_| Err(serde_json::Error::custom("its `Deserialize` panicked")))?;
+        let waiting = Arc::new(Waiting(Mutex::new(Some(event))));
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        let dropped = latest.add(&waiting, json.len());
+        let mut dropped = latest.add(&waiting, json.len());
         // Only an error when the last subscriber left meanwhile.
-        let _nobody = self.events.send(waiting);
+        dropped.extend(self.events.send(waiting).err().and_then(|unheard| unheard.0.take()));
         drop(latest);
         // What they do when they are dropped is their own.
-        drop(dropped);
+        for event in dropped {
+            if catch_unwind(AssertUnwindSafe(|| drop(event))).is_err() {
+                tracing::warn!(event = self.name, "the `Drop` of an event panicked");
+            }
+        }
         Ok(())
     }
 
