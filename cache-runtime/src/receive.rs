@@ -164,6 +164,10 @@ impl Remote for Store {
         Self::write_nothing(self)
     }
 
+    fn has_replicas(&self, unlink: &[String], is_told: bool) -> impl Future<Output = Result<(), Fault>> + Send {
+        Self::has_replicas(self, unlink, is_told)
+    }
+
     fn discard(&self) -> impl Future<Output = Result<(), Fault>> + Send {
         Self::discard(self)
     }

@@ -6,9 +6,10 @@ use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_runtime::{Cache, Delivery, Event, Subscription};
+use cache_runtime::{Cache, Delivery, Event, Subscription, cached};
+use cache_tests::cluster::Cluster;
 use cache_tests::eventually::eventually;
-use cache_tests::on_redis::process;
+use cache_tests::on_redis::{process, process_with};
 use cache_tests::redis_server::RedisServer;
 use futures::FutureExt;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -18,6 +19,16 @@ use tokio::runtime::Runtime;
 #[derive(Debug, PartialEq, Event, Serialize, Deserialize)]
 struct Noted {
     id: u64,
+}
+
+#[derive(Event, Serialize, Deserialize)]
+struct ThingChanged {
+    id: u64,
+}
+
+#[cached(ttl = "1m", key = "thing:<id>", invalidate_on = "ThingChanged")]
+async fn thing(id: u64) -> u64 {
+    id
 }
 
 /// Whose code panics when 13 is read, and when 7 is dropped.
@@ -101,6 +112,69 @@ fn what_is_published_after_its_runtime_is_gone_is_kept_and_heard() {
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// A cache whose invalidations need a replica.
+async fn replicated(url: &str) -> Cache {
+    process_with(url, |builder| builder.min_replicas(1).op_timeout(Duration::from_millis(500))).await
+}
+
+/// How often the server has done it.
+fn calls(server: &RedisServer, command: &str) -> u64 {
+    server.commandstats().get(command).map_or(0, |statistics| statistics.calls)
+}
+
+fn messages(server: &RedisServer) -> u64 {
+    server.cli(&["XLEN", "test:bus"]).parse().expect("a number")
+}
+
+/// Waits until the server was asked so many times more who has what was written.
+async fn waits_again(server: &RedisServer, times: u64) {
+    let before = calls(server, "wait");
+    eventually(SOON, async || calls(server, "wait") >= before + times).await;
+}
+
+/// What too few replicas have is told once, not with each try.
+async fn told_once(url: &str, server: &RedisServer, heal: impl FnOnce()) {
+    let cache = replicated(url).await;
+    let before = messages(server);
+    let receipt = cache.publish(&Noted { id: 1 }).await.expect("it is kept");
+    assert_eq!(receipt.delivery(), Delivery::Queued);
+    waits_again(server, 100).await;
+    assert_eq!((cache.health().queued(), messages(server)), (1, before + 1));
+    heal();
+    eventually(SOON, async || cache.health().queued() == 0).await;
+    assert_eq!(messages(server), before + 2, "once more, when it can be known to be there");
+}
+
+#[tokio::test]
+async fn what_waits_for_replicas_is_not_told_again_before_they_are_there() {
+    let (server, replica) = (RedisServer::start(), RedisServer::start());
+    let port = server.port().to_string();
+    told_once(&server.url(), &server, || _ = replica.cli(&["REPLICAOF", "127.0.0.1", &port])).await;
+}
+
+#[tokio::test]
+async fn what_waits_for_replicas_in_a_cluster_is_not_told_or_unlinked_again() {
+    let cluster = Cluster::start().await;
+    let bus = cluster.slot_of("test:bus");
+    let (primary, replica) = (cluster.primary_of(bus), cluster.replica_of(bus));
+    replica.kill();
+    told_once(&cluster.url(), primary, || replica.restart()).await;
+    // What another server has is unlinked before anything is told.
+    let slot = |id: &u64| cluster.slot_of(&format!("test:v1:thing:{id}"));
+    let id = (0..100).find(|id| cluster.primary_of(slot(id)).port() != primary.port()).expect("there are more");
+    let (other, replica) = (cluster.primary_of(slot(&id)), cluster.replica_of(slot(&id)));
+    let cache = replicated(&cluster.url()).await;
+    replica.kill();
+    let before = messages(primary);
+    let receipt = cache.publish(&ThingChanged { id }).await.expect("it is kept");
+    assert_eq!((receipt.delivery(), calls(other, "unlink")), (Delivery::Queued, 1));
+    waits_again(other, 3).await;
+    assert_eq!((calls(other, "unlink"), messages(primary)), (1, before));
+    replica.restart();
+    eventually(SOON, async || cache.health().queued() == 0).await;
+    assert_eq!((calls(other, "unlink"), messages(primary)), (2, before + 1));
 }
 
 /// One message of a foreign publisher.

@@ -71,6 +71,7 @@ struct State {
     other: (u64, bool),
     fault: Option<Fault>,
     unlink_fault: Option<Fault>,
+    lacks_replicas: bool,
     /// How much of a probe takes too long.
     heavy: Heavy,
     /// Run before a probe is answered.
@@ -128,6 +129,10 @@ impl Fake {
 
     pub(crate) fn set_unlink_fault(&self, fault: Option<Fault>) {
         self.state().unlink_fault = fault;
+    }
+
+    pub(crate) fn set_lacks_replicas(&self, lacks: bool) {
+        self.state().lacks_replicas = lacks;
     }
 
     pub(crate) fn set_heavy(&self, heavy: Heavy) {
@@ -298,6 +303,10 @@ impl Remote for Fake {
     async fn write_nothing(&self) -> Result<(), Fault> {
         let is_paused = self.reached()?.heavy == Heavy::Writes;
         if is_paused { Err(Fault::Timeout) } else { Ok(()) }
+    }
+
+    async fn has_replicas(&self, _unlink: &[String], _is_told: bool) -> Result<(), Fault> {
+        if self.reached()?.lacks_replicas { Err(Fault::Timeout) } else { Ok(()) }
     }
 
     async fn discard(&self) -> Result<(), Fault> {

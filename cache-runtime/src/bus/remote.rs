@@ -50,6 +50,9 @@ pub(crate) trait Remote: Send + Sync {
     /// Ends when the server takes writes.
     fn write_nothing(&self) -> impl Future<Output = Result<(), Fault>> + Send;
 
+    /// A fault while there are too few replicas for what unlinks these names, and for the bus if it `is_told`.
+    fn has_replicas(&self, unlink: &[String], is_told: bool) -> impl Future<Output = Result<(), Fault>> + Send;
+
     /// Deletes the bus, and begins it anew: everybody drops everything.
     fn discard(&self) -> impl Future<Output = Result<(), Fault>> + Send;
 

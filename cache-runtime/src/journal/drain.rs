@@ -26,7 +26,8 @@ pub(crate) enum Drained {
 }
 
 impl Journal {
-    /// Replays what waits, oldest first. Each stays here until it is acknowledged: after a fault it waits as before.
+    /// Replays what waits, oldest first. Each stays here until it is acknowledged: after a fault it waits as before. Nothing
+    /// is sent while there are too few replicas for it to count.
     pub(crate) async fn drain(&self, remote: &impl Remote, table: &Table, by: &str) -> Result<Drained, Fault> {
         for _ in 0..MOST_BATCHES {
             let Some((batch, since)) = self.next() else { return Ok(Drained::Empty) };
@@ -44,7 +45,9 @@ async fn replay(remote: &impl Remote, table: &Table, by: &str, items: &[(u64, Ar
     let items: Vec<_> = items.iter().map(|(_, item)| item.as_ref()).collect();
     if items.iter().all(|item| !item.is_told()) {
         let names = items.iter().flat_map(|item| &item.named).flat_map(|named| &named.names);
-        return remote.unlink(names.cloned().collect()).await;
+        let names: Vec<_> = names.cloned().collect();
+        remote.has_replicas(&names, false).await?;
+        return remote.unlink(names).await;
     }
     let mut notice = Notice { by: Some(by.to_owned()), ..Notice::default() };
     for item in &items {
@@ -54,6 +57,7 @@ async fn replay(remote: &impl Remote, table: &Table, by: &str, items: &[(u64, Ar
     for _ in 0..MOST_PLANS {
         let plan = planned(table, &items);
         let unlink: Vec<_> = plan.named.iter().flat_map(|named| &named.names).cloned().collect();
+        remote.has_replicas(&unlink, true).await?;
         notice.covered = unlink.iter().cloned().collect();
         let invalidation = Invalidation { unlink, put: None, fields: notice.fields() };
         match remote.invalidate(&invalidation, plan.version.as_deref()).await? {
@@ -80,6 +84,7 @@ fn planned(table: &Table, items: &[&Item]) -> Plan {
 async fn sweep(remote: &impl Remote, table: &Table, by: &str, prefix: &str) -> Result<(), Fault> {
     let notice = Notice { by: Some(by.to_owned()), all: true, ..Notice::default() };
     let invalidation = Invalidation { fields: notice.fields(), ..Invalidation::default() };
+    remote.has_replicas(&[], true).await?;
     for _ in 0..MOST_PLANS {
         let version = table.version();
         for beginning in table.sweeps(prefix) {

@@ -246,6 +246,19 @@ async fn what_nobody_needs_to_hear_of_is_only_unlinked() {
 }
 
 #[tokio::test]
+async fn what_too_few_replicas_are_there_for_is_not_repeated() {
+    let (server, table) = (Fake::new(), table());
+    server.set_lacks_replicas(true);
+    let plan = table.plan_texts(["user:1:2".to_owned()]);
+    for (most, fields) in [(9, &[("keys", "[\"user:1:2\"]")][..]), (9, &[]), (0, &[])] {
+        let journal = Journal::new(most);
+        journal.add(&plan, invalidation(fields));
+        assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Err(Fault::Timeout));
+        assert_eq!((journal.len(), server.log.lines()), (1, Vec::new()), "told, unlinked or swept");
+    }
+}
+
+#[tokio::test]
 async fn a_widened_function_is_swept_in_every_version() {
     let (server, journal, table) = (Fake::new(), Journal::new(0), table());
     journal.add(&table.plan_key(&sample::USER, "user:1:2".to_owned()), Invalidation::default());

@@ -250,6 +250,11 @@ impl Servers {
         self.topology.one_slot_each()
     }
 
+    /// Of these slots, one of each primary that has any.
+    pub(crate) fn one_slot_of_each(&self, slots: impl IntoIterator<Item = HashSlot>) -> Vec<HashSlot> {
+        self.topology.one_slot_of_each(slots)
+    }
+
     fn bus(&self) -> Result<Arc<Pool>, Fault> {
         self.topology.bus().ok_or(Fault::Away)
     }

@@ -1,5 +1,6 @@
 //! Which server has which slot, and the connections to all of them.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::redis::deadlines::Deadlines;
@@ -55,6 +56,15 @@ impl Primaries {
         let first = |place: usize| owners.iter().position(|owner| usize::from(*owner) == place);
         let slots = (0..self.servers.len()).filter_map(first);
         slots.map(|slot| HashSlot(u16::try_from(slot).expect("there are few slots"))).collect()
+    }
+
+    /// Of these, the first of each server that has any; and the first that nobody has.
+    fn one_slot_of_each(&self, slots: impl IntoIterator<Item = HashSlot>) -> Vec<HashSlot> {
+        let mut firsts = BTreeMap::new();
+        for slot in slots {
+            firsts.entry(self.place(slot)).or_insert(slot);
+        }
+        firsts.into_values().collect()
     }
 
     fn place(&self, slot: HashSlot) -> Option<usize> {
@@ -123,6 +133,10 @@ impl Topology {
 
     pub(crate) fn one_slot_each(&self) -> Vec<HashSlot> {
         self.read().primaries.one_slot_each()
+    }
+
+    pub(crate) fn one_slot_of_each(&self, slots: impl IntoIterator<Item = HashSlot>) -> Vec<HashSlot> {
+        self.read().primaries.one_slot_of_each(slots)
     }
 
     pub(crate) fn bus(&self) -> Option<Arc<Pool>> {
@@ -221,6 +235,8 @@ mod tests {
         let owners = [0, 9, 10, 11, 20, 16_383, 16_384].map(|slot| primaries.place(HashSlot(slot)));
         assert_eq!(owners, [Some(1), Some(1), Some(0), None, Some(1), Some(1), None]);
         assert_eq!(primaries.one_slot_each(), [HashSlot(10), HashSlot(0)]);
+        let slots = [20, 10, 0, 11, 12].map(HashSlot);
+        assert_eq!(primaries.one_slot_of_each(slots), [HashSlot(11), HashSlot(10), HashSlot(20)], "nobody has 11");
     }
 
     #[test]

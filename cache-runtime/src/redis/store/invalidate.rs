@@ -47,6 +47,24 @@ impl Store {
         self.unlink_everywhere(&Invalidation { unlink: names, ..Invalidation::default() }).await
     }
 
+    /// Whether enough replicas are there for what unlinks these names, and for the bus if it `is_told`. To be asked before
+    /// an invalidation is repeated: while they are too few it would happen each time, to everybody, and never count.
+    pub(crate) async fn has_replicas(&self, unlink: &[String], is_told: bool) -> Result<(), Fault> {
+        if self.min_replicas == 0 {
+            return Ok(());
+        }
+        let generation = *self.servers.generation().borrow();
+        let bus = is_told.then(|| self.slot(&self.names.bus));
+        let slots = bus.into_iter().chain(unlink.iter().map(|name| self.slot(name)));
+        let wait = self.wait(self.op_timeout / 2);
+        // The server of the bus is asked over the connection that tells it.
+        let others = self.servers.one_slot_of_each(slots).into_iter().filter(|slot| Some(*slot) != bus);
+        for reply in flush(&self.servers, others.map(|slot| (slot, wait.clone())).collect()).await {
+            self.check_replicas(&reply?)?;
+        }
+        if is_told { self.replicated(generation).await } else { Ok(()) }
+    }
+
     /// Makes invalid what `first` names, then tells of `told`.
     async fn tell(
         &self,
