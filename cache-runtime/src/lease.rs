@@ -1,15 +1,16 @@
 //! Leases that this process holds: renewed while their loads run, given back when a load ends without a value.
 //!
-//! One task does it for all of them, a few times in each lease's life: a load pays for an entry in a table, not for a
-//! timer. A process that dies renews nothing, and is replaced within one lease time; one that was stopped finds its
-//! token gone.
+//! One task renews all of them, a few times in each lease's life: a load pays for an entry in a table, not for a timer.
+//! Another gives back, many at a time. A process that dies renews nothing, and is replaced within one lease time; one that
+//! was stopped finds its token gone.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::task::JoinSet;
 
 use crate::fault::Fault;
 use crate::instant::Instant;
@@ -17,6 +18,12 @@ use crate::node::Address;
 use crate::redis::Store;
 use crate::store::{Ended, Ending, Stamp, Token};
 use crate::timer;
+
+/// Leases that wait to be given back. Any more expire.
+const MOST_WAITING: usize = 16_384;
+
+/// Leases that are given back at the same time: the store makes a few scripts of them.
+const MOST_AT_ONCE: usize = 1_024;
 
 /// Leases that could not be given back, and are not forgotten.
 const MOST_LATE: usize = 4_096;
@@ -28,7 +35,7 @@ pub(crate) const COOL_DOWN: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(crate) struct Keeper {
     held: Arc<Held>,
-    ended: UnboundedSender<Given>,
+    ended: Sender<Given>,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +55,8 @@ struct Given {
     entry: String,
     token: Token,
     cool_down: bool,
+    /// One lease later it is over in any case.
+    since: Instant,
 }
 
 impl Held {
@@ -74,11 +83,12 @@ impl Held {
 }
 
 impl Keeper {
-    /// Starts the task that keeps leases of this length; it ends with the keeper.
+    /// Starts the tasks that keep leases of this length; they end with the keeper.
     pub(crate) fn start(store: &Arc<Store>, lease: Duration, runtime: &Handle) -> Self {
-        let (ended, given) = mpsc::unbounded_channel();
+        let (ended, given) = mpsc::channel(MOST_WAITING);
         let held = Arc::new(Held::default());
-        runtime.spawn(keep(Arc::downgrade(store), Arc::downgrade(&held), given, lease));
+        runtime.spawn(keep(Arc::downgrade(store), Arc::downgrade(&held), lease));
+        runtime.spawn(take_back(Arc::downgrade(store), given, lease));
         Self { held, ended }
     }
 
@@ -99,37 +109,11 @@ impl Keeper {
     }
 }
 
-async fn keep(store: Weak<Store>, held: Weak<Held>, mut given: UnboundedReceiver<Given>, lease: Duration) {
-    let mut tick = Box::pin(timer::sleep(lease / 6));
-    let mut late = VecDeque::new();
+async fn keep(store: Weak<Store>, held: Weak<Held>, lease: Duration) {
     loop {
-        tokio::select! {
-            // However many are given back, those that are held are renewed in time.
-            biased;
-            () = &mut tick => {
-                let (Some(held), Some(store)) = (held.upgrade(), store.upgrade()) else { return };
-                renew(&store, &held.due(lease / 3)).await;
-                give_back_late(&store, &mut late).await;
-                tick = Box::pin(timer::sleep(lease / 6));
-            }
-            next = given.recv() => {
-                let (Some(next), Some(store)) = (next, store.upgrade()) else { return };
-                if give_back(&store, &next).await.is_err() {
-                    late.push_back(next);
-                    late.truncate(MOST_LATE);
-                }
-            }
-        }
-    }
-}
-
-/// What a connection that broke has left behind: whoever waits for it waits for nobody.
-async fn give_back_late(store: &Store, late: &mut VecDeque<Given>) {
-    while let Some(given) = late.front() {
-        if give_back(store, given).await.is_err() {
-            return;
-        }
-        late.pop_front();
+        timer::sleep(lease / 6).await;
+        let (Some(held), Some(store)) = (held.upgrade(), store.upgrade()) else { return };
+        renew(&store, &held.due(lease / 3)).await;
     }
 }
 
@@ -143,6 +127,41 @@ async fn renew(store: &Store, due: &[(String, Token)]) {
     }
 }
 
+/// Gives back what ended, as much at a time as there is: until then whoever wants such an entry waits for nobody.
+async fn take_back(store: Weak<Store>, mut given: Receiver<Given>, lease: Duration) {
+    let (mut next, mut late, mut again) = (Vec::new(), VecDeque::new(), Instant::now());
+    loop {
+        tokio::select! {
+            // Always in this order: a simulated run can be repeated.
+            biased;
+            // What a connection that broke has left behind: at once over another one, then from time to time.
+            () = timer::sleep(again.saturating_duration_since(Instant::now())), if !late.is_empty() => {
+                again = Instant::now() + lease / 6;
+                next.extend(late.drain(..late.len().min(MOST_AT_ONCE)));
+            }
+            count = given.recv_many(&mut next, MOST_AT_ONCE) => if count == 0 { return },
+        }
+        let Some(store) = store.upgrade() else { return };
+        next.retain(|given: &Given| given.since.elapsed() < lease);
+        late.extend(give_back_all(&store, next.drain(..)).await);
+        late.drain(..late.len().saturating_sub(MOST_LATE));
+    }
+}
+
+/// All of them at the same time. Those for which it failed.
+async fn give_back_all(store: &Arc<Store>, all: impl Iterator<Item = Given>) -> Vec<Given> {
+    let mut ending = JoinSet::new();
+    for given in all {
+        let store = Arc::clone(store);
+        ending.spawn(async move { give_back(&store, &given).await.is_err().then_some(given) });
+    }
+    let mut failed = Vec::new();
+    while let Some(ended) = ending.join_next().await {
+        failed.extend(ended.ok().flatten());
+    }
+    failed
+}
+
 async fn give_back(store: &Store, given: &Given) -> Result<(), Fault> {
     let ending = if given.cool_down { Ending::CoolDown(COOL_DOWN) } else { Ending::Release };
     let ended = store.end(&given.entry, given.token, ending, &[]).await;
@@ -154,7 +173,7 @@ async fn give_back(store: &Store, given: &Given) -> Result<(), Fault> {
 #[must_use = "others wait for its end"]
 pub(crate) struct Lease {
     held: Arc<Held>,
-    ended: UnboundedSender<Given>,
+    ended: Sender<Given>,
     token: Token,
     /// The stamps of its groups from before the load.
     snapshot: Vec<Stamp>,
@@ -200,8 +219,9 @@ impl Lease {
     fn give_back(&mut self, cool_down: bool) {
         self.is_over = true;
         let Some(Tenure { entry, .. }) = self.held.lock().remove(&self.token) else { return };
-        // Only an error when the cache is gone: the lease expires.
-        let _nobody = self.ended.send(Given { entry, token: self.token, cool_down });
+        let given = Given { entry, token: self.token, cool_down, since: Instant::now() };
+        // An error when too many wait, or the cache is gone: the lease expires.
+        let _expires = self.ended.try_send(given);
     }
 }
 

@@ -11,6 +11,7 @@ use cache_tests::Gate;
 use cache_tests::eventually::eventually;
 use cache_tests::on_redis::{entries, process, process_with, sees};
 use cache_tests::redis_server::RedisServer;
+use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
 #[derive(Event, Serialize, Deserialize)]
@@ -66,6 +67,11 @@ async fn inner(id: u64, #[cache(skip)] source: &Gate) -> u64 {
 #[cached(ttl = "1m", key = "outer:<id>")]
 async fn outer(id: u64, #[cache(skip)] before: &Gate, #[cache(skip)] source: &Gate) -> u64 {
     before.load().await + inner(id, source).await
+}
+
+#[cached(ttl = "1m", key = "broken:<id>")]
+async fn broken(id: u64, #[cache(skip)] source: &Gate) -> Result<u64, u64> {
+    Err(source.load().await)
 }
 
 fn outcome(lookups: &[Lookup]) -> Outcome {
@@ -213,6 +219,20 @@ async fn one_load_for_all_processes() {
         assert_eq!(caller.await.expect("no panics"), 0);
     }
     assert_eq!(source.loads(), 1);
+}
+
+/// Until it is, whoever wants such an entry waits for a load that is over.
+#[tokio::test]
+async fn what_fails_at_one_moment_gives_its_leases_back_in_a_few_scripts() {
+    const MANY: u64 = 200;
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let cache = process_with(&server.url(), |builder| builder.lease(Duration::from_mins(1))).await;
+    let scripts = || server.commandstats().get("evalsha").map_or(0, |scripts| scripts.calls);
+    let before = scripts();
+    join_all((0..MANY).map(|id| cache.scope(broken(id, &source)))).await;
+    eventually(Duration::from_secs(10), async || entries(&server).is_empty()).await;
+    let scripts = scripts() - before;
+    assert!(scripts < MANY / 4, "{scripts} scripts for {MANY} leases");
 }
 
 #[tokio::test]
