@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{DefaultGuard, set_default};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
+
+/// Listens to nobody. While one alone listens, `tracing` asks the thread that comes first to a line whether anybody wants
+/// it, and a thread without a log says no for all of them.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Log::default()));
 
 /// What the caches of this thread log.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +29,7 @@ pub(crate) struct Line {
 impl Log {
     /// Listens on this thread, on which the runtime of a `#[tokio::test]` runs all of its tasks.
     pub(crate) fn start() -> (Self, DefaultGuard) {
+        LazyLock::force(&SECOND);
         let log = Self::default();
         let guard = set_default(log.clone());
         (log, guard)
