@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 
 use crate::instant::Instant;
 use crate::redis::backoff::Backoff;
+use crate::redis::breaker::{Breaker, Verdict};
 use crate::redis::connection::Connection;
 use crate::redis::outage::{Absence, Outages};
 use crate::redis::session::{Access, Driver, NoSession, Purpose, in_time};
@@ -23,8 +24,14 @@ use crate::timer;
 /// How long a connection may be silent before it is asked whether it still works.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// Timeouts in a row after which a connection is made anew.
+pub(crate) const TIMEOUTS: u32 = 3;
+
 /// A connection that lasted this long was a good one: the next is made without a long pause.
 const SETTLED: Duration = Duration::from_secs(1);
+
+/// Why a way ends that does not answer.
+pub(crate) const SEVERAL_LATE: &str = "several operations in a row timed out";
 
 /// Where changes of connections are told.
 #[derive(Clone, Debug)]
@@ -52,6 +59,8 @@ struct Shared {
     cut: Notify,
     /// Something was answered since it was last looked at.
     heard: AtomicBool,
+    /// Of this connection alone: others to the same server may be well.
+    breaker: Breaker,
     /// The last way whose credentials were told to be wrong.
     told: AtomicU64,
     first: watch::Sender<Option<Result<(), NoSession>>>,
@@ -85,6 +94,7 @@ impl Link {
             state: Mutex::default(),
             cut: Notify::new(),
             heard: AtomicBool::new(false),
+            breaker: Breaker::new(TIMEOUTS),
             told: AtomicU64::new(0),
             first: watch::Sender::new(None),
         });
@@ -107,8 +117,16 @@ impl Link {
 
     /// Something came over it.
     pub(crate) fn heard(&self) {
+        self.shared.breaker.answered();
         if !self.shared.heard.load(Ordering::Relaxed) {
             self.shared.heard.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Nothing came over this way in time. It ends with the last of several such operations in a row.
+    pub(crate) fn timed_out(&self, number: u64) {
+        if self.shared.breaker.timed_out() == Verdict::Opens {
+            self.cut(Some(number), SEVERAL_LATE);
         }
     }
 
@@ -189,6 +207,7 @@ impl Shared {
 
     fn install(&self, connection: Connection, driver: Driver) -> Driver {
         self.events.generation.send_modify(|generation| *generation += 1);
+        self.breaker.answered();
         let mut state = lock(&self.state);
         state.number += 1;
         state.way = Some(Way { connection, number: state.number });

@@ -10,16 +10,13 @@ use crate::fault::{Fault, Refusal};
 use crate::redis::breaker::{Breaker, Verdict};
 use crate::redis::connection::Strings;
 use crate::redis::deadlines::{Deadlines, Late};
-use crate::redis::link::{Events, Link, Way};
+use crate::redis::link::{Events, Link, SEVERAL_LATE, TIMEOUTS, Way};
 use crate::redis::mget::Mget;
 use crate::redis::packed::Packed;
 use crate::redis::refusal::{self, Answer, Redirect, Unfit};
 use crate::redis::reply::{self, Found};
 use crate::redis::session::{Access, NoSession, Purpose, in_time};
 use crate::redis::target::Address;
-
-/// Timeouts in a row after which a server is left alone.
-const TIMEOUTS: u32 = 3;
 
 /// Connections to one server, for one purpose.
 #[derive(Debug)]
@@ -50,7 +47,7 @@ impl Pool {
         deadlines: Arc<Deadlines>,
     ) -> Self {
         let links = (0..size.max(1)).map(|_| Link::start(address.clone(), purpose, access, events)).collect();
-        // What the ear asks takes its time already.
+        // As many as a connection's own. What the ear asks takes its time already.
         let breaker = Breaker::new(if purpose == Purpose::Ear { 1 } else { TIMEOUTS });
         Self { address, links, next: AtomicUsize::new(0), breaker, deadlines }
     }
@@ -154,11 +151,14 @@ impl Pool {
 
     /// Only a timeout of a connection that is still in use tells something about the server.
     fn late(&self, link: &Link, way: u64) {
-        if link.is_current(way) && self.breaker.timed_out() == Verdict::Opens {
-            self.cut(match self.breaker.limit() {
-                1 => "an operation timed out",
-                _ => "several operations in a row timed out",
-            });
+        if !link.is_current(way) {
+            return;
+        }
+        match (self.breaker.timed_out(), self.breaker.limit()) {
+            (Verdict::Opens, 1) => self.cut("an operation timed out"),
+            (Verdict::Opens, _) => self.cut(SEVERAL_LATE),
+            // Whatever the other connections answer.
+            (Verdict::Closed, _) => link.timed_out(way),
         }
     }
 

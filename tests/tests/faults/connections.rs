@@ -35,6 +35,26 @@ async fn half_open() {
     log.tells_once(1);
 }
 
+/// One of the two connections over which it is asked is silent for ever; the other, and new ones, are well.
+#[tokio::test]
+async fn one_half_open() {
+    let (log, _listening) = Log::start();
+    let scene = Scene::start();
+    let (a, b) = scene.two().await;
+    let silent = scene.proxy.named("test:pool").connections()[0].number;
+    scene.proxy.matching(move |connection| connection.number == silent).both(Fault::Drop);
+    let mut late = 0;
+    for _ in 0..40 {
+        let (value, lookup) = timed(&a, MOST, strict(1, &scene.source)).await;
+        assert_eq!(value, (1, 0));
+        late += usize::from(lookup.outcome() != Outcome::HitL2);
+    }
+    // Three, and what a busy machine adds.
+    assert!((1..=5).contains(&late), "{late} of 40, of which each second one goes over it");
+    scene.ends_well(&[&a, &b], 0).await;
+    log.tells_once(1);
+}
+
 #[tokio::test]
 async fn bus_alone_cut() {
     let (log, _listening) = Log::start();
