@@ -75,6 +75,54 @@ fn captures(text: &str, name: &str) -> bool {
     rest.any(|part| part.strip_prefix(name).is_some_and(|after| after.starts_with(['}', ':'])))
 }
 
+/// Whether the body of the function `name` calls it again: by its name, or a method on `self`, a clone of `self` or `Self`.
+/// What another path or value has by this name is another function.
+pub(crate) fn calls_itself(body: &impl ToTokens, name: &str, is_in_impl: bool) -> bool {
+    let tokens: Vec<TokenTree> = body.to_token_stream().into_iter().collect();
+    tokens.iter().enumerate().any(|(at, token)| match token {
+        TokenTree::Group(group) => calls_itself(&group.stream(), name, is_in_impl),
+        _ => is_word(token, name) && is_called(&tokens[at + 1..]) && is_through_itself(&tokens[..at], is_in_impl),
+    })
+}
+
+/// `(..)` or `::<..>(..)`.
+fn is_called(after: &[TokenTree]) -> bool {
+    match after {
+        [TokenTree::Group(arguments), ..] => arguments.delimiter() == Delimiter::Parenthesis,
+        [one, two, three, ..] => is_mark(one, ':') && is_mark(two, ':') && is_mark(three, '<'),
+        _ => false,
+    }
+}
+
+/// What stands before the name of a function that calls itself.
+fn is_through_itself(before: &[TokenTree], is_in_impl: bool) -> bool {
+    match before {
+        [.., path, one, two] if is_mark(one, ':') && is_mark(two, ':') => {
+            is_word(path, "Self") || is_word(path, "self") && !is_in_impl
+        }
+        [.., one, two] if is_mark(one, '.') && is_mark(two, '.') => !is_in_impl,
+        [value @ .., dot] if is_mark(dot, '.') => is_in_impl && is_self(value),
+        [.., word] if is_word(word, "fn") => false,
+        _ => !is_in_impl,
+    }
+}
+
+/// `self`, `self.clone()` or `Arc::clone(&self)`.
+fn is_self(value: &[TokenTree]) -> bool {
+    match value {
+        [.., word] if is_word(word, "self") => true,
+        [.., clone, TokenTree::Group(argument)] if is_word(clone, "clone") && !argument.stream().is_empty() => {
+            is_self(&argument.stream().into_iter().collect::<Vec<_>>())
+        }
+        [value @ .., dot, clone, TokenTree::Group(_)] if is_mark(dot, '.') && is_word(clone, "clone") => is_self(value),
+        _ => false,
+    }
+}
+
+fn is_mark(token: &TokenTree, character: char) -> bool {
+    matches!(token, TokenTree::Punct(mark) if mark.as_char() == character)
+}
+
 fn any_token(tokens: TokenStream, holds: &impl Fn(&TokenTree) -> bool) -> bool {
     tokens.into_iter().any(|token| match &token {
         TokenTree::Group(group) => any_token(group.stream(), holds),
@@ -119,6 +167,36 @@ mod tests {
         }
         for code in [quote!(Db), quote!(&'static str), quote!(Cow<'static, str>), quote!(Vec<u8>)] {
             assert!(!borrows(&code), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_call_of_itself_is_told_from_calls_of_its_namesakes() {
+        for code in
+            [quote!(Box::pin(fib(n - 1)).await), quote!(fib::<T>(n)), quote!(1..self::fib(n)), quote!(Self::fib(n))]
+        {
+            assert!(calls_itself(&code, "fib", false), "{code}");
+        }
+        for code in [
+            quote!(db::fib(n)),
+            quote!(db.fib(n)),
+            quote!(let fib = n; fib),
+            quote!(
+                fn fib(n: u64) {}
+            ),
+        ] {
+            assert!(!calls_itself(&code, "fib", false), "{code}");
+        }
+        for code in [
+            quote!(self.fib(n)),
+            quote!(self.clone().fib(n)),
+            quote!({ Arc::clone(&self).fib(n) }),
+            quote!(Self::fib(n)),
+        ] {
+            assert!(calls_itself(&code, "fib", true), "{code}");
+        }
+        for code in [quote!(fib(n)), quote!(self.db.fib(n)), quote!(self.db.clone().fib(n)), quote!(self.of(n).fib())] {
+            assert!(!calls_itself(&code, "fib", true), "{code}");
         }
     }
 

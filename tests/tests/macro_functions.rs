@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 
 use cache_runtime::{Cache, cached, registry};
 use cache_tests::cache;
@@ -218,6 +220,60 @@ async fn companions_are_as_visible_as_the_function() {
     assert_eq!(visibility::visible_uncached(1).await, 1);
     let key = cache().await.scope(async { visibility::visible_entry(1).key() }).await;
     assert_eq!(key, "test:v1:visible:1");
+}
+
+#[cached(ttl = "5m", key = "fib:<n>")]
+async fn fib(n: u64) -> u64 {
+    if n < 2 { n } else { Box::pin(fib(n - 1)).await + Box::pin(fib(n - 2)).await }
+}
+
+/// A factor, whose products are recursive too.
+#[derive(Clone)]
+struct Factor(u64);
+
+impl Factor {
+    #[cached(ttl = "5m", key = "shared:<self.0>:<n>")]
+    async fn shared(self: Arc<Self>, n: u64) -> u64 {
+        if n == 0 { 1 } else { self.0 * Box::pin(Arc::clone(&self).shared(n - 1)).await }
+    }
+
+    #[cached(ttl = "5m", key = "moved:<self.0>:<n>", companions = off)]
+    async fn moved(self, n: u64) -> u64 {
+        if n == 0 { 1 } else { self.0 * Box::pin(Self::moved(self.clone(), n - 1)).await }
+    }
+
+    #[cached(ttl = "5m", key = "lent:<self.0>:<n>")]
+    async fn lent(&self, n: u64) -> u64 {
+        if n == 0 { 1 } else { self.0 * Box::pin(self.lent(n - 1)).await }
+    }
+}
+
+#[tokio::test]
+async fn functions_that_call_themselves() {
+    let cache = cache().await;
+    let scoped = cache.clone();
+    let spawned = tokio::spawn(async move { scoped.scope(fib(50)).await });
+    assert_eq!(spawned.await.expect("no panics"), 12_586_269_025);
+    assert_eq!(loads(&cache), 51);
+    let factor = Arc::new(Factor(3));
+    assert_eq!(twice(|| Arc::clone(&factor).shared(4)).await, (81, 5));
+    assert_eq!(twice(|| Factor(3).moved(4)).await, (81, 5));
+    assert_eq!(twice(|| factor.lent(4)).await, (81, 5));
+}
+
+/// As `fib`, in tasks of their own: the compiler sees a type here that it knows.
+fn detached_fib_of(n: u64) -> Pin<Box<dyn Future<Output = u64> + Send>> {
+    Box::pin(detached_fib(n))
+}
+
+#[cached(ttl = "5m", key = "detached-fib:<n>", stale_while_revalidate = "1m")]
+async fn detached_fib(n: u64) -> u64 {
+    if n < 2 { n } else { detached_fib_of(n - 1).await + detached_fib_of(n - 2).await }
+}
+
+#[tokio::test]
+async fn a_function_that_calls_itself_through_another() {
+    assert_eq!(twice(|| detached_fib(50)).await, (12_586_269_025, 51));
 }
 
 macro_rules! cached_function {

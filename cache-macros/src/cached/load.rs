@@ -11,7 +11,7 @@ use crate::cached::written::Written;
 use crate::diagnostics::Diagnostics;
 use crate::function::Function;
 use crate::keys::listed;
-use crate::mention::{borrows, mentions};
+use crate::mention::{borrows, calls_itself, mentions};
 use crate::output::{Form, bare, readable};
 
 /// Where a load runs.
@@ -56,15 +56,20 @@ pub(crate) fn load(written: &Written<'_>, companions: Companions, diagnostics: &
     let cloned = cloned(written, companions, diagnostics);
     let ties = Ties::of(written, &cloned);
     let boxed = written.form == Some(Form::Boxed);
-    if ties.are_none() && !boxed {
+    let recursive = !boxed && is_recursive(written, companions);
+    if ties.are_none() && !boxed && !recursive {
         return (Load::Detached(cloned), ties);
     }
+    let reason = match recursive {
+        true => CALLS_ITSELF.to_owned(),
+        false if ties.are_none() => NO_OWN_IN_ASYNC_TRAIT.to_owned(),
+        false => ties.reason(),
+    };
     if let Some(stale) = &written.args.stale_while_revalidate {
-        let reason = if ties.are_none() { NO_OWN_IN_ASYNC_TRAIT.to_owned() } else { ties.reason() };
         diagnostics.report(stale.key.span, format!("`stale_while_revalidate` cannot load in the background {reason}"));
     }
     if let (Some(own), false) = (&written.args.own, cloned.is_empty()) {
-        let message = if boxed { NO_OWN_IN_ASYNC_TRAIT.to_owned() } else { ties.reason() };
+        let message = if boxed { NO_OWN_IN_ASYNC_TRAIT } else { &reason };
         diagnostics.report(own.key.span, format!("`own` has no effect {message}"));
     }
     (Load::InCaller, ties)
@@ -72,6 +77,16 @@ pub(crate) fn load(written: &Written<'_>, companions: Companions, diagnostics: &
 
 const NO_OWN_IN_ASYNC_TRAIT: &str = "on a method of `#[async_trait]`, \
     whose future borrows from its caller in any case; remove it";
+
+const CALLS_ITSELF: &str = "while the body calls its own function: the compiler cannot tell whether such a load may \
+    move to another task; call it through a function that returns `Pin<Box<dyn Future<Output = ..> + Send>>`";
+
+/// Whether the future of the load would be a part of itself.
+fn is_recursive(written: &Written<'_>, companions: Companions) -> bool {
+    let is_in_impl = written.arguments.receiver.is_some() || companions == Companions::InSelf;
+    let name = written.function.name().unraw().to_string();
+    written.function.body.as_ref().is_some_and(|body| calls_itself(body, &name, is_in_impl))
+}
 
 impl Ties {
     fn of(written: &Written<'_>, cloned: &[Cloned]) -> Self {
