@@ -134,9 +134,10 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
         Turn::Lead(Lead { shard: Arc::clone(shard), flight, ended: false })
     }
 
-    /// Takes the key from a flight whose leader is hung: its result will be refused, and the next to join leads.
-    pub(crate) fn detach(&self, follow: &Follow<K, V>) {
-        self.shard(follow.flight.hash).remove(&follow.flight);
+    /// Takes the key from a flight whose leader is hung: its result will be refused, and the next to join leads. Whether it
+    /// still had it: of all who follow, one takes it.
+    pub(crate) fn detach(&self, follow: &Follow<K, V>) -> bool {
+        self.shard(follow.flight.hash).remove(&follow.flight)
     }
 
     /// How many flights hold their key.
@@ -168,11 +169,11 @@ impl<K: Eq, V: Clone> Shard<K, V> {
         Some(Follow { flight: Arc::clone(flight), place, came })
     }
 
-    /// Removes the flight if the key is still its own.
-    fn remove(&self, flight: &Arc<Flight<K, V>>) {
-        if let Ok(entry) = lock(&self.flights).find_entry(flight.hash, |other| Arc::ptr_eq(other, flight)) {
-            entry.remove();
-        }
+    /// Removes the flight if the key is still its own, and tells whether it was.
+    fn remove(&self, flight: &Arc<Flight<K, V>>) -> bool {
+        let mut flights = lock(&self.flights);
+        let found = flights.find_entry(flight.hash, |other| Arc::ptr_eq(other, flight));
+        found.map(|entry| entry.remove()).is_ok()
     }
 
     fn holds_key(&self, flight: &Arc<Flight<K, V>>) -> bool {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cache_runtime::testing::ManualClock;
-use cache_runtime::{Bypass, Cache, Outcome, cached, explain};
+use cache_runtime::{Bypass, Cache, Metric, Outcome, cached, explain};
 use cache_tests::{Gate, cache};
 use futures::FutureExt;
 use futures::future::join_all;
@@ -342,6 +342,26 @@ async fn a_hung_load_loses_its_key_after_its_timeout_and_its_late_value_is_refus
             assert_eq!(hung(7, &gate).await, 8, "the late value was not kept");
         })
         .await;
+}
+
+#[tokio::test]
+async fn a_hung_load_is_counted_once_however_many_follow_it() {
+    let ((cache, clock), gate) = (with_clock().await, Gate::new());
+    gate.close();
+    let calls = cache.scope(async {
+        let mut leader = Box::pin(hung(7, &gate));
+        gate.wait_for_load(&mut leader).await;
+        let mut waiters = Box::pin(join_all((0..10).map(|_| hung(7, &gate))));
+        assert!(futures::poll!(&mut waiters).is_pending());
+        clock.advance(Duration::from_secs(2));
+        assert!(futures::poll!(&mut waiters).is_pending());
+        assert_eq!(gate.loads(), 2, "one of them loads again");
+        gate.open();
+        futures::join!(leader, waiters)
+    });
+    assert_eq!(calls.await, (7, vec![7; 10]));
+    let hung = cache.stats().into_iter().find(|stats| stats.name() == "hung").expect("it was called");
+    assert_eq!(hung.count(Metric::LoadTimeout), 1);
 }
 
 #[cached(ttl = "1h", key = "flight-given-up:<id>", load_timeout = "2s")]

@@ -99,10 +99,11 @@ impl Missed {
     }
 
     fn take_from_hung(&self, follow: &Follow<Key, Kept>) -> Followed {
-        self.node.flights.detach(follow);
-        self.node.count(self.address.function, Metric::LoadTimeout);
-        let (function, key) = (self.address.function.spec().name, self.address.text());
-        tracing::warn!(function, key, "a load takes longer than its timeout: the next caller loads again");
+        if self.node.flights.detach(follow) {
+            self.node.count(self.address.function, Metric::LoadTimeout);
+            let (function, key) = (self.address.function.spec().name, self.address.text());
+            tracing::warn!(function, key, "a load takes longer than its timeout: the next caller loads again");
+        }
         Followed::TooLong
     }
 }
