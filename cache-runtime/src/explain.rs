@@ -5,8 +5,8 @@ use std::future::Future;
 use crate::context::Context;
 use crate::lookup::{Lookup, Watcher};
 
-/// Runs `future` and tells, for every cached call inside it, what the cache did. Calls are listed as they end; calls in
-/// tasks that the future spawned are not seen.
+/// Runs `future` and tells, for every cached call inside it, what the cache did. Calls are listed as they end, and those
+/// inside a load before it; a load that is dropped is not listed. Calls in tasks that the future spawned are not seen.
 ///
 /// # Cancel safety
 ///

@@ -2,6 +2,8 @@
 
 use std::any::{Any, TypeId};
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -18,10 +20,13 @@ pub use crate::shape::{
 pub use crate::{outcome, shape};
 
 use crate::cache::Cache;
+use crate::clock::Moment;
+use crate::context::Context;
 use crate::detach::{detached, in_background};
 use crate::fill::{Loaded, LoadedValue, Loading};
 use crate::key::short_key;
-use crate::lookup::{Bypass, Outcome as Answered};
+use crate::lookup::{Bypass, Lookup as Listed, Outcome as Answered, Watcher};
+use crate::node::Node;
 use crate::read::{self, Found, Leading, Missed, Way};
 use crate::registry;
 use crate::weight::weigh;
@@ -129,17 +134,22 @@ impl<S: Shape> Miss<S> {
         F: Future<Output = S::Output>,
     {
         let Self { missed, veto } = self;
+        let watched = Watched::begin(&missed);
         match missed.way(S::CODER).await {
             Way::Lead(duty) => {
-                missed.note(Answered::Loaded, None);
                 let mut loading = Loading::begin(missed, duty, S::CODER);
                 let output = loading.scope(body()).await;
                 loading.settle(judge::<S>(&output, veto)).await;
+                Watched::end(watched, Answered::Loaded);
                 output
             }
             way => match answer(&missed, shape, way) {
-                Some(output) => output,
-                None => Box::pin(body()).await,
+                Ok(output) => output,
+                Err(reason) => {
+                    let output = Box::pin(body()).await;
+                    Watched::end(watched, Answered::Bypassed(reason));
+                    output
+                }
             },
         }
     }
@@ -167,9 +177,9 @@ impl<S: Shape> Miss<S> {
         S::Output: Send + 'static,
     {
         let Self { missed, veto } = self;
+        let watched = Watched::begin(&missed);
         match missed.way(S::CODER).await {
             Way::Lead(duty) => {
-                missed.note(Answered::Loaded, None);
                 let timeout = missed.node.time.sleep(missed.load_timeout());
                 let mut loading = Loading::begin(missed, duty, S::CODER);
                 let body = loading.scope(body());
@@ -182,7 +192,10 @@ impl<S: Shape> Miss<S> {
                 };
                 detached(Box::pin(detachable), timeout).await;
                 match output.try_recv() {
-                    Ok(output) => output,
+                    Ok(output) => {
+                        Watched::end(watched, Answered::Loaded);
+                        output
+                    }
                     // A load that is done has put its output.
                     Err(_) => std::future::pending().await,
                 }
@@ -196,8 +209,12 @@ impl<S: Shape> Miss<S> {
                 None => Box::pin(body()).await,
             },
             way => match answer(&missed, shape, way) {
-                Some(output) => output,
-                None => Box::pin(body()).await,
+                Ok(output) => output,
+                Err(reason) => {
+                    let output = Box::pin(body()).await;
+                    Watched::end(watched, Answered::Bypassed(reason));
+                    output
+                }
             },
         }
     }
@@ -216,27 +233,57 @@ fn judge<S: Shape>(output: &S::Output, veto: Option<fn(&S::Kept) -> bool>) -> Lo
     }
 }
 
-/// The output of another call's load; nothing when this one has to run the body by itself.
-fn answer<S: Shape>(missed: &Missed, shape: S, way: Way) -> Option<S::Output> {
+/// The output of another call's load, or why this one has to run the body by itself.
+fn answer<S: Shape>(missed: &Missed, shape: S, way: Way) -> Result<S::Output, Bypass> {
     let (kept, answered, age) = match way {
-        Way::Value(kept) => (Some(kept), Answered::Joined, None),
-        Way::Stored(kept, age) => (Some(kept), Answered::HitL2, age),
+        Way::Value(kept) => (kept, Answered::Joined, None),
+        Way::Stored(kept, age) => (kept, Answered::HitL2, age),
         // A refresh is another call's duty; one in its caller's task is none, and handed over by being dropped.
-        Way::Stale(kept, age, _) => (Some(kept), Answered::Stale, age),
-        Way::Error(error) => {
-            let output = S::wrap_error(&error);
-            let foreign = Answered::Bypassed(Bypass::ForeignType);
-            missed.note(output.as_ref().map_or(foreign, |_| Answered::Joined), None);
-            return output;
+        Way::Stale(kept, age, _) => (kept, Answered::Stale, age),
+        Way::Error(error) => return found(missed, S::wrap_error(&error), Answered::Joined, None),
+        Way::Alone(reason) => {
+            missed.bypasses(reason);
+            return Err(reason);
         }
-        Way::Alone(bypass) => (None, Answered::Bypassed(bypass), None),
-        Way::Lead(_) => (None, Answered::Bypassed(Bypass::ForeignType), None),
+        Way::Lead(_) => return found(missed, None, Answered::Loaded, None),
     };
-    let was_found = kept.is_some();
-    let output = kept.and_then(S::take).map(|kept| shape.wrap(kept));
-    let is_foreign = was_found && output.is_none();
-    missed.note(if is_foreign { Answered::Bypassed(Bypass::ForeignType) } else { answered }, age);
-    output
+    found(missed, S::take(kept).map(|kept| shape.wrap(kept)), answered, age)
+}
+
+/// An output, if it was of the function's own type.
+fn found<T>(missed: &Missed, output: Option<T>, answered: Answered, age: Option<Duration>) -> Result<T, Bypass> {
+    if output.is_some() {
+        missed.note(answered, age);
+    } else {
+        missed.bypasses(Bypass::ForeignType);
+    }
+    output.ok_or(Bypass::ForeignType)
+}
+
+/// A call that somebody watches. Where it runs the body, it is listed once it has ended, and not at all if it is dropped
+/// before.
+struct Watched {
+    watcher: Watcher,
+    node: Arc<Node>,
+    function: &'static str,
+    key: String,
+    began: Moment,
+}
+
+impl Watched {
+    fn begin(missed: &Missed) -> Option<Box<Self>> {
+        let watcher = Context::if_any()?.watcher?;
+        let node = Arc::clone(&missed.node);
+        let (function, key) = (missed.address.function.spec().name, missed.address.text().to_owned());
+        Some(Box::new(Self { watcher, began: node.time.now(), node, function, key }))
+    }
+
+    fn end(watched: Option<Box<Self>>, outcome: Answered) {
+        let Some(watched) = watched else { return };
+        let Self { watcher, node, function, key, began } = *watched;
+        let took = node.time.now().since(began);
+        watcher.note(Listed { function, key, outcome, age: None, took });
+    }
 }
 
 /// The entry with these parts.

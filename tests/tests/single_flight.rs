@@ -273,7 +273,7 @@ async fn a_key_inside_its_own_load_is_noticed() {
     let (value, lookups) = explain(async { cache().await.scope(calls_itself(7, &AtomicU64::new(0))).await }).await;
     assert_eq!(value, 8);
     let outcomes: Vec<_> = lookups.iter().map(cache_runtime::Lookup::outcome).collect();
-    assert!(outcomes.contains(&Outcome::Bypassed(Bypass::Reentrant)), "{outcomes:?}");
+    assert_eq!(outcomes, [Outcome::Bypassed(Bypass::Reentrant), Outcome::Loaded], "as they end");
 }
 
 #[cached(ttl = "1h", key = "flight-left:<id>")]
@@ -305,6 +305,31 @@ async fn two_loads_that_wait_for_each_other_are_noticed() {
     let ((), lookups) = explain(calls).await;
     let noticed = |lookup: &cache_runtime::Lookup| lookup.outcome() == Outcome::Bypassed(Bypass::Reentrant);
     assert!(lookups.iter().any(noticed), "only the load timeout ended it: {lookups:?}");
+}
+
+/// What a call tells of itself once it has ended, and not before.
+#[tokio::test]
+async fn a_load_is_listed_when_it_has_ended() {
+    let ((cache, clock), gate) = (with_clock().await, Arc::new(Gate::new()));
+    gate.close();
+    let calls = cache.scope(async {
+        let mut detached = Box::pin(owned(7, Arc::clone(&gate)));
+        gate.wait_for_load(&mut detached).await;
+        let mut lent = Box::pin(borrowed(7, &gate));
+        gate.wait_for_load(&mut lent).await;
+        let mut dropped = Box::pin(borrowed(8, &gate));
+        gate.wait_for_load(&mut dropped).await;
+        drop(dropped);
+        clock.advance(Duration::from_millis(300));
+        gate.open();
+        (detached.await, lent.await)
+    });
+    let (values, lookups) = explain(calls).await;
+    assert_eq!(values, (7, 7));
+    let listed: Vec<_> = lookups.iter().map(|lookup| (lookup.key(), lookup.outcome(), lookup.took())).collect();
+    let took = Duration::from_millis(300);
+    let expected = ["flight-owned:7", "flight-borrowed:7"].map(|key| (key, Outcome::Loaded, took));
+    assert_eq!(listed, expected);
 }
 
 async fn with_clock() -> (Cache, ManualClock) {
