@@ -24,6 +24,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::OccupiedEntry;
 
 use crate::hasher::RandomState;
 use crate::rules::{Rule, Rules};
@@ -173,7 +174,7 @@ impl<K: Eq, V: Clone> Shard<K, V> {
     fn remove(&self, flight: &Arc<Flight<K, V>>) -> bool {
         let mut flights = lock(&self.flights);
         let found = flights.find_entry(flight.hash, |other| Arc::ptr_eq(other, flight));
-        found.map(|entry| entry.remove()).is_ok()
+        found.map(OccupiedEntry::remove).is_ok()
     }
 
     fn holds_key(&self, flight: &Arc<Flight<K, V>>) -> bool {

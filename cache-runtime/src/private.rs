@@ -242,7 +242,7 @@ fn answer<S: Shape>(missed: &Missed, shape: S, way: Way) -> Result<S::Output, By
         Way::Stale(kept, age, _) => (kept, Answered::Stale, age),
         Way::Error(error) => return found(missed, S::wrap_error(&error), Answered::Joined, None),
         Way::Alone(reason) => {
-            missed.bypasses(reason);
+            missed.note_bypass(reason);
             return Err(reason);
         }
         Way::Lead(_) => return found(missed, None, Answered::Loaded, None),
@@ -255,7 +255,7 @@ fn found<T>(missed: &Missed, output: Option<T>, answered: Answered, age: Option<
     if output.is_some() {
         missed.note(answered, age);
     } else {
-        missed.bypasses(Bypass::ForeignType);
+        missed.note_bypass(Bypass::ForeignType);
     }
     output.ok_or(Bypass::ForeignType)
 }

@@ -371,7 +371,8 @@ impl Missed {
         }
     }
 
-    fn note_bypass(&self, reason: Bypass) {
+    /// The body is about to run without the cache: counted and told before it may hang, and listed when it has ended.
+    pub(crate) fn note_bypass(&self, reason: Bypass) {
         self.node.count(self.address.function, Metric::Bypassed);
         let (function, key) = (self.address.function.spec().name, self.address.text());
         match reason {

@@ -1,5 +1,7 @@
 //! A server in memory, and a process that notes what is asked of it.
 
+mod log;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,44 +18,7 @@ use crate::journal::Journal;
 use crate::routes::sample;
 use crate::store::{Invalidated, Invalidation, Message, Position, Reading, Tail};
 
-/// What has happened, in order, on the server and in the process.
-#[derive(Debug, Default)]
-pub(crate) struct Log {
-    lines: Mutex<Vec<String>>,
-    grown: Notify,
-}
-
-impl Log {
-    pub(crate) fn note(&self, line: impl Into<String>) {
-        self.lines.lock().expect("no panics").push(line.into());
-        self.grown.notify_one();
-    }
-
-    pub(crate) fn lines(&self) -> Vec<String> {
-        self.lines.lock().expect("no panics").clone()
-    }
-
-    pub(crate) fn clear(&self) {
-        self.lines.lock().expect("no panics").clear();
-    }
-
-    /// Waits until these have happened, in this order.
-    pub(crate) async fn until(&self, lines: &[&str]) {
-        let wait = async {
-            while !self.has(lines) {
-                self.grown.notified().await;
-            }
-        };
-        let is_over = tokio::time::timeout(Duration::from_secs(10), wait).await.is_ok();
-        assert!(is_over, "not {lines:?}, but {:?}", self.lines());
-    }
-
-    pub(crate) fn has(&self, lines: &[&str]) -> bool {
-        let happened = self.lines();
-        let mut happened = happened.iter();
-        lines.iter().all(|line| happened.any(|other| other == line))
-    }
-}
+pub(crate) use self::log::Log;
 
 /// A server with one bus.
 #[derive(Debug)]

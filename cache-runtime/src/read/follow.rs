@@ -70,11 +70,6 @@ impl Missed {
         }
     }
 
-    /// Its body is about to run without the cache: counted and told before it may hang, and listed when it has ended.
-    pub(crate) fn bypasses(&self, reason: Bypass) {
-        self.note_bypass(reason);
-    }
-
     async fn follow(&self, mut follow: Follow<Key, Kept>) -> Followed {
         let inside = Context::if_any().map(|context| context.flights()).unwrap_or_default();
         let waiting = if inside.is_empty() { None } else { Some(self.node.waits.wait(inside, follow.id())) };
