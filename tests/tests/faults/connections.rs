@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_runtime::{Builder, Delivery, Metric, Outcome};
+use cache_tests::Gate;
 use cache_tests::eventually::eventually;
 use cache_tests::fault_proxy::Fault;
 use cache_tests::on_redis::process_with;
+use futures::future::join_all;
 
 use crate::log::Log;
-use crate::scene::{Load, MOST, SOON, Scene, blind, counted, recovered, timed};
+use crate::scene::{Load, MOST, SOON, Scene, away, blind, counted, recovered, timed};
 use crate::{item, strict};
 
 /// A lease that a process loses is given back by it sooner.
@@ -116,6 +118,34 @@ async fn a_lease_that_nobody_knows_of() {
     let (value, lookup) = timed(&b, LEASE / 2, strict(5, &scene.source)).await;
     assert_eq!((value, lookup.outcome()), ((5, 0), Outcome::Loaded));
     assert_eq!(timed(&a, MOST, strict(5, &scene.source)).await.1.outcome(), Outcome::HitL2);
+}
+
+/// One lease is held while many are owed, over a way that is slow: one after the other would take three of its lives.
+#[tokio::test]
+async fn a_lease_that_is_held_while_others_are_owed() {
+    const OWED: u64 = 300;
+    let (scene, hung) = (Scene::start(), Gate::new());
+    let a = scene.distant().await;
+    let pool = scene.proxy.named("test:pool");
+    let left = || scene.server.cli(&["PTTL", "test:v1:item:1"]).trim().parse::<i64>().expect("a number");
+    scene.source.close();
+    hung.close();
+    let owed = join_all((0..OWED).map(|id| a.scope(strict(id, &scene.source))));
+    let course = async {
+        eventually(SOON, async || scene.source.loads() + hung.loads() == OWED + 1).await;
+        pool.keep_cut();
+        away(&a).await;
+        scene.source.open();
+        eventually(SOON, async || a.health().leases() == 1).await;
+        scene.proxy.heal();
+        pool.replies(Fault::Delay(Duration::from_millis(20)));
+        for _ in 0..2 {
+            eventually(SOON, async || left() < 1_500).await;
+            eventually(SOON, async || left() > 1_500).await;
+        }
+        hung.open();
+    };
+    futures::join!(a.scope(item(1, &hung)), owed, course);
 }
 
 #[tokio::test]
