@@ -1,8 +1,9 @@
 //! The operations over a cluster, where an entry, its stamps and the bus stand on different servers.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 
 use super::*;
+use crate::redis::real::free_port;
 use crate::store::{Ended, Invalidated, Invalidation, Position, Seen};
 
 const NODES: u16 = 3;
@@ -94,11 +95,6 @@ impl Drop for Cluster {
             _ = process.wait();
         }
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 fn redis_cli(port: u16, words: &[&str]) -> String {
