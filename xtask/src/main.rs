@@ -53,9 +53,10 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "model",
-        arguments: "[--large | --states N | --only CONFIGURATION | --mutant MUTANT]",
+        arguments: "[--large | --states N | --more [N] | --only CONFIGURATION | --mutant MUTANT]",
         does: "explore the model of the protocol: every state of the small configurations, and every mutant caught\n\
                --large goes on with the large ones until 500 million states were seen, --states until N\n\
+               --more gives each small one one fault more of each kind, and two: a million states of each, or N\n\
                --mutant prints the shortest way to the promise that it breaks",
         run: model::run,
     },

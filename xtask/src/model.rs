@@ -6,6 +6,9 @@ use crate::run::Invocation;
 /// What the large run aims at.
 const LARGE: &str = "500000000";
 
+/// States of each configuration with more faults.
+const MORE: &str = "1000000";
+
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let passed = passed(arguments)?;
     let program = ["run", "--release", "--quiet", "--package", "cache-model", "--"];
@@ -18,10 +21,11 @@ fn passed(arguments: &[String]) -> Result<Vec<String>, Failure> {
     match arguments {
         [] => Ok(Vec::new()),
         [flag] if flag == "--large" => Ok(vec!["--states".to_owned(), LARGE.to_owned()]),
-        [flag, states] if flag == "--states" && states.parse::<usize>().is_err() => {
-            Err(Failure::usage(format!("`--states` takes a whole number, not `{states}`")))
+        [flag] if flag == "--more" => Ok(vec!["--more".to_owned(), MORE.to_owned()]),
+        [flag, states] if matches!(flag.as_str(), "--states" | "--more") && states.parse::<usize>().is_err() => {
+            Err(Failure::usage(format!("`{flag}` takes a whole number, not `{states}`")))
         }
-        [flag, _] if matches!(flag.as_str(), "--states" | "--only" | "--mutant") => Ok(arguments.to_vec()),
+        [flag, _] if matches!(flag.as_str(), "--states" | "--more" | "--only" | "--mutant") => Ok(arguments.to_vec()),
         [flag] if matches!(flag.as_str(), "--states" | "--only" | "--mutant") => {
             Err(Failure::usage(format!("`{flag}` takes a value")))
         }
@@ -39,7 +43,7 @@ mod tests {
 
     #[test]
     fn a_number_or_a_name_may_be_given() {
-        for line in ["", "--large", "--states 1000", "--only join", "--mutant seal"] {
+        for line in ["", "--large", "--states 1000", "--more", "--more 5", "--only join", "--mutant seal"] {
             passed(&words(line)).expect(line);
         }
         assert_eq!(passed(&words("--large")).expect("it is known"), ["--states", "500000000"]);
@@ -47,7 +51,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused_before_anything_is_built() {
-        for line in ["--states", "--states many", "--larger", "join", "--only"] {
+        for line in ["--states", "--states many", "--more many", "--larger", "join", "--only"] {
             passed(&words(line)).expect_err(line);
         }
     }

@@ -1,7 +1,9 @@
 //! The configurations by name: small ones for every test run, large ones by command.
 
+mod known;
 mod large;
 
+pub use self::known::{KNOWN, Known};
 pub use self::large::{LARGE, PROMOTED};
 use crate::config::{CallSpec, Config, KeySpec, Start, Target, WriteSpec};
 use crate::faults::Faults;

@@ -22,3 +22,21 @@ pub struct Faults {
     /// Ticks of the clock.
     pub ticks: u8,
 }
+
+/// How often a kind of fault may happen.
+pub type Count = fn(&mut Faults) -> &mut u8;
+
+impl Faults {
+    /// Each kind, by its name.
+    pub const KINDS: [(&str, Count); 9] = [
+        ("an eviction", |faults| &mut faults.evictions),
+        ("an aging", |faults| &mut faults.agings),
+        ("a timeout", |faults| &mut faults.timeouts),
+        ("a caller who leaves", |faults| &mut faults.leaves),
+        ("a crash", |faults| &mut faults.crashes),
+        ("a trim", |faults| &mut faults.trims),
+        ("a loss", |faults| &mut faults.losses),
+        ("a failover", |faults| &mut faults.failovers),
+        ("a tick", |faults| &mut faults.ticks),
+    ];
+}

@@ -3,6 +3,8 @@
 //! ```text
 //! model                 the configurations of every test run, then every mutant
 //! model --states N      the large ones too, one after the other, until N states were seen
+//! model --more [N]      each small configuration with one fault more, and with two, of each kind: the N states that are
+//!                       the fewest steps away
 //! model --only NAME     one configuration
 //! model --mutant NAME   one mutant, with the way to the promise it breaks
 //! model --lines [NAME,..]   those mutants, or all, for programs to read: name, configuration, states, seconds, the
@@ -13,7 +15,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use cache_model::config::Config;
-use cache_model::configurations::{LARGE, SMALL};
+use cache_model::configurations::{KNOWN, LARGE, SMALL};
+use cache_model::faults::Faults;
 use cache_model::mutant::{KILLS, Kill};
 use cache_model::run::{Explored, Search, explore, hunt};
 
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
     match words.as_slice() {
         [] => all(0),
         ["--states", number] if number.parse::<usize>().is_ok() => all(number.parse().unwrap_or_default()),
+        ["--more", number] if number.parse::<usize>().is_ok() => more(number.parse().unwrap_or_default()),
         ["--mutants"] if kill_all() => ExitCode::SUCCESS,
         ["--mutants"] => ExitCode::FAILURE,
         ["--only", name] => only(name),
@@ -34,7 +38,9 @@ fn main() -> ExitCode {
         ["--lines"] => lines(|_| true),
         ["--lines", names] => lines(|kill| names.split(',').any(|name| is_named(kill, name))),
         _ => {
-            eprintln!("usage: model [--states N | --only CONFIGURATION | --mutant MUTANT | --lines [MUTANT,..]]");
+            eprintln!(
+                "usage: model [--states N | --more N | --only CONFIGURATION | --mutant MUTANT | --lines [MUTANT,..]]"
+            );
             ExitCode::from(2)
         }
     }
@@ -63,6 +69,45 @@ fn all(states: usize) -> ExitCode {
     println!("{:<12} {seen:>12} {:>6} {:>8.1}", "in all", "", begun.elapsed().as_secs_f64());
     is_good &= kill_all();
     if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Each small configuration with one fault more, and with two.
+fn more(most: usize) -> ExitCode {
+    let (begun, mut seen, mut is_good) = (Instant::now(), 0, true);
+    for config in SMALL {
+        for (place, (name, count)) in Faults::KINDS.iter().enumerate() {
+            let mut one = Config { reaches: &[], ..*config };
+            *count(&mut one.faults) += 1;
+            seen += with(&one, name, most, &mut is_good);
+            for (other, count) in &Faults::KINDS[place..] {
+                let mut two = one;
+                *count(&mut two.faults) += 1;
+                seen += with(&two, &format!("{name} and {other}"), most, &mut is_good);
+            }
+        }
+    }
+    println!("{seen} states in {:.0} s", begun.elapsed().as_secs_f64());
+    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// One line; of what is known not to hold, no more than that. How many states it took.
+fn with(config: &Config, faults: &str, most: usize, is_good: &mut bool) -> usize {
+    let explored = explore(*config, Search::Shallow(most), threads());
+    let known = KNOWN.iter().find(|known| known.is_about(config));
+    let rest = if explored.is_complete { "" } else { " (not all)" };
+    let why = known.filter(|_| !explored.broken.is_empty()).map(|known| known.why).unwrap_or_default();
+    let seconds = explored.took.as_secs_f64();
+    println!(
+        "{:<12} {:>12} {:>6} {seconds:>8.1}{rest}  with {faults} {why}",
+        config.name, explored.unique, explored.depth
+    );
+    if known.is_none() {
+        for broken in &explored.broken {
+            *is_good = false;
+            println!("BROKEN: {}\n{}", broken.property, broken.way);
+        }
+    }
+    explored.unique
 }
 
 /// One line, and the ways to what is broken; tells whether all is well.

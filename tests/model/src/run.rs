@@ -45,6 +45,8 @@ pub struct Broken {
 pub enum Search {
     /// Breadth first: the shortest way to a broken promise, and every state in memory until it is done.
     Breadth,
+    /// The same, until so many states were generated.
+    Shallow(usize),
     /// Depth first, until so many states were generated: only their fingerprints stay in memory.
     Depth(usize),
 }
@@ -58,6 +60,10 @@ pub fn explore(config: Config, search: Search, threads: usize) -> Explored {
     let mut progress = Progress { name: config.name, next: Duration::from_secs(10) };
     match search {
         Search::Breadth => explored(&protocol, &checker.spawn_bfs().join_and_report(&mut progress), begun, usize::MAX),
+        Search::Shallow(most) => {
+            let checker = checker.target_state_count(most).spawn_bfs();
+            explored(&protocol, &checker.join_and_report(&mut progress), begun, most)
+        }
         Search::Depth(most) => {
             let checker = checker.target_state_count(most).spawn_dfs();
             explored(&protocol, &checker.join_and_report(&mut progress), begun, most)
