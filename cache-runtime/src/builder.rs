@@ -138,7 +138,8 @@ impl Builder {
         self
     }
 
-    /// How many loads may run at the same time in this process while the second tier does not answer. 1,024 unless set.
+    /// How many loads may run at the same time in this process while the second tier does not answer. 1,024 unless set. A
+    /// call that has waited for its turn for [`load_timeout`](Self::load_timeout) loads all the same.
     pub fn load_limit(mut self, loads: usize) -> Self {
         self.second.load_limit = loads;
         self

@@ -21,7 +21,7 @@ use tokio::sync::{Notify, watch};
 
 pub(crate) use self::apply::{Apply, Heard};
 pub(crate) use self::message::Notice;
-pub(crate) use self::remote::Remote;
+pub(crate) use self::remote::{Met, Remote};
 use crate::bus::prober::Prober;
 use crate::journal::{Drained, Journal};
 use crate::routes::Table;

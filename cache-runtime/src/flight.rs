@@ -1,3 +1,5 @@
+// tidy: long because tests compile this one file by itself, against threads that they explore
+
 //! Single flight: at most one load per key at a time in this process.
 //!
 //! A caller [joins](Flights::join) and is told to lead or to follow. The leader holds a [`Lead`], a duty: it ends with an
@@ -69,6 +71,8 @@ struct State<V> {
     closes: Option<Duration>,
     outcome: Option<Outcome<V>>,
     wakers: Vec<Option<Waker>>,
+    /// Another one has the key only because nobody could join this one any more.
+    is_succeeded: bool,
 }
 
 /// How far a flight is.
@@ -127,7 +131,10 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
         }
         let flight = Arc::new(Flight::new(key.clone(), hash, fence, failures, now));
         match known {
-            Some(known) => *known = Arc::clone(&flight),
+            Some(known) => {
+                known.succeeded_by(&flight);
+                *known = Arc::clone(&flight);
+            }
             None => {
                 flights.insert_unique(hash, Arc::clone(&flight), |flight| flight.hash);
             }
@@ -138,6 +145,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
     /// Takes the key from a flight whose leader is hung: its result will be refused, and the next to join leads. Whether it
     /// still had it: of all who follow, one takes it.
     pub(crate) fn detach(&self, follow: &Follow<K, V>) -> bool {
+        lock(&follow.flight.state).is_succeeded = false;
         self.shard(follow.flight.hash).remove(&follow.flight)
     }
 
@@ -184,8 +192,22 @@ impl<K: Eq, V: Clone> Shard<K, V> {
 
 impl<K, V: Clone> Flight<K, V> {
     fn new(key: K, hash: u64, fence: u64, failures: u32, begun: Duration) -> Self {
-        let state = State { phase: Phase::Open, last_read: 0, closes: None, outcome: None, wakers: Vec::new() };
+        let state = State {
+            phase: Phase::Open,
+            last_read: 0,
+            closes: None,
+            outcome: None,
+            wakers: Vec::new(),
+            is_succeeded: false,
+        };
         Self { key, hash, fence, failures, begun, state: Mutex::new(state) }
+    }
+
+    /// One that was only closed, under the same fence, may keep what it loads all the same: or what takes long to load
+    /// would never be kept, while there are calls.
+    fn succeeded_by(&self, other: &Self) {
+        let mut state = lock(&self.state);
+        state.is_succeeded = state.closes.is_some() && state.phase == Phase::Loading && self.fence == other.fence;
     }
 
     fn enter(&self, phase: Phase) {
@@ -259,7 +281,7 @@ impl<K: Eq, V: Clone> Lead<K, V> {
     /// Whether this flight may still keep a value: the fence is unchanged, and nobody took the key from it.
     pub(crate) fn may_keep(&self, fence: u64) -> bool {
         let detached = fence != self.flight.fence && self.shard.rules.holds(Rule::Detach);
-        !detached && self.shard.holds_key(&self.flight)
+        !detached && (self.shard.holds_key(&self.flight) || lock(&self.flight.state).is_succeeded)
     }
 
     /// Ends with a hit of the second tier: callers that came before the read was sent get it, later ones read again.

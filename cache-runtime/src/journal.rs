@@ -51,6 +51,8 @@ struct State {
     recent: Recent,
     /// How often the latest were repeated.
     repeats: Repeats,
+    /// The last that was told to a server with too few replicas, and since when.
+    in_vain: Option<(u64, Repeats)>,
 }
 
 /// How often the latest invalidations were repeated: what began before one of these times may have happened on a server
@@ -61,7 +63,8 @@ pub(crate) struct Repeats(u64);
 impl Journal {
     /// A journal that keeps so many invalidations one by one.
     pub(crate) fn new(most: usize) -> Self {
-        let state = State { queue: Queue::new(most), recent: Recent::new(most), repeats: Repeats::default() };
+        let state =
+            State { queue: Queue::new(most), recent: Recent::new(most), repeats: Repeats::default(), in_vain: None };
         let fencing = Fencing::Everything;
         Self { state: Mutex::new(state), waiting: AtomicUsize::new(0), fencing, added: Notify::new() }
     }
@@ -160,6 +163,17 @@ impl Journal {
     fn next(&self) -> Option<(Batch, Repeats)> {
         let state = self.lock();
         Some((state.queue.next()?, state.repeats))
+    }
+
+    /// Whether the server of now was told the beginning of it already, and had too few replicas.
+    fn was_told_in_vain(&self, batch: &Batch) -> bool {
+        let state = self.lock();
+        let of_this_server = state.in_vain.filter(|(_, since)| *since == state.repeats);
+        of_this_server.is_some_and(|(last, _)| batch.numbers().start() <= &last)
+    }
+
+    fn told_in_vain(&self, batch: &Batch, since: Repeats) {
+        self.with(|state| state.in_vain = Some((*batch.numbers().end(), since)));
     }
 
     /// It is done, unless another server may have taken over since.

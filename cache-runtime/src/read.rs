@@ -342,7 +342,7 @@ impl Missed {
         // Who has a permit and needs this very key is not to wait for one that is to come from there.
         lead.queueing();
         let mut permit = pin!(Arc::clone(&second.loads).acquire_owned());
-        let mut timeout = self.node.time.sleep(self.load_timeout());
+        let mut timeout = self.node.time.sleep(self.node.load_timeout);
         poll_fn(|context| match permit.as_mut().poll(context) {
             Poll::Ready(permit) => Poll::Ready(permit.ok()),
             Poll::Pending => timeout.as_mut().poll(context).map(|()| None),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::bus::{self, Apply, Heard, Remote};
+use crate::bus::{self, Apply, Heard, Met, Remote};
 use crate::clock::{Moment, Time};
 use crate::fault::Fault;
 use crate::function::Function;
@@ -130,8 +130,10 @@ impl Remote for Store {
         self.servers().generation()
     }
 
-    fn identity(&self, known: Option<&Identities>) -> impl Future<Output = Result<(Identities, bool), Fault>> + Send {
-        self.servers().identities(known)
+    async fn identity(&self, known: Option<&Identities>) -> Result<Met<Identities>, Fault> {
+        let (identity, are_all) = self.servers().identities(known).await?;
+        let is_another = known.is_some_and(|known| identity.lacks_one_of(known));
+        Ok(Met { identity, is_another, are_all })
     }
 
     fn probe(

@@ -3,7 +3,7 @@
 #![expect(unused_variables, reason = "keys are what tells these calls apart")]
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cache_runtime::testing::ManualClock;
 use cache_runtime::{Builder, Bypass, Delivery, Event, Lookup, Metric, Outcome, Token, cached, explain};
@@ -319,4 +319,24 @@ async fn a_load_that_has_its_turn_does_not_wait_for_one_that_has_not() {
     before.open();
     let both = tokio::time::timeout(Duration::from_secs(10), async { futures::join!(outside, inside) }).await;
     assert_eq!(both.expect("neither waits for the other"), (0, 0));
+}
+
+#[tokio::test]
+async fn what_takes_longer_than_others_may_join_is_kept() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let joinable = Duration::from_millis(300);
+    let cache = process_with(&server.url(), |builder| builder.max_staleness(joinable)).await;
+    source.close();
+    let mut first = Box::pin(cache.scope(near_only(1, &source)));
+    source.wait_for_load(&mut first).await;
+    let began = Instant::now();
+    eventually(Duration::from_secs(10), async || began.elapsed() > joinable).await;
+    let mut second = Box::pin(cache.scope(near_only(1, &source)));
+    source.wait_for_load(&mut second).await;
+    source.let_through(1);
+    assert_eq!(first.await, 0);
+    let entry = near_only_entry(1).within(&cache);
+    eventually(Duration::from_secs(10), async || entry.peek().await.is_ok_and(|kept| kept.is_some())).await;
+    source.open();
+    assert_eq!(second.await, 0);
 }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 use crate::bus::reader::Gap;
-use crate::bus::{Apply, Heard, Remote};
+use crate::bus::{Apply, Heard, Met, Remote};
 use crate::clock::{Moment, Time};
-use crate::fault::Fault;
+use crate::fault::{Fault, Refusal};
 use crate::function::Function;
 use crate::journal::Journal;
 use crate::routes::sample;
@@ -98,6 +98,11 @@ impl Fake {
 
     pub(crate) fn set_lacks_replicas(&self, lacks: bool) {
         self.state().lacks_replicas = lacks;
+    }
+
+    fn replicated(&self) -> Result<(), Fault> {
+        let lacks = || Fault::Refused(Refusal::WritesStopped, "0 of 1 replicas have it".to_owned());
+        if self.state().lacks_replicas { Err(lacks()) } else { Ok(()) }
     }
 
     pub(crate) fn set_heavy(&self, heavy: Heavy) {
@@ -191,11 +196,13 @@ impl Remote for Fake {
         self.generation.subscribe()
     }
 
-    async fn identity(&self, known: Option<&(u64, u64)>) -> Result<((u64, u64), bool), Fault> {
+    async fn identity(&self, known: Option<&(u64, u64)>) -> Result<Met<(u64, u64)>, Fault> {
         let state = self.reached()?;
         let (other, is_silent) = state.other;
         let told = if is_silent { known.map_or(0, |known| known.1) } else { other };
-        Ok(((state.run, told), !is_silent))
+        let identity = (state.run, told);
+        let is_another = known.is_some_and(|known| *known != identity);
+        Ok(Met { identity, is_another, are_all: !is_silent })
     }
 
     async fn probe(
@@ -250,7 +257,8 @@ impl Remote for Fake {
         drop(state);
         let names: Vec<_> = invalidation.fields.iter().map(|(name, _)| *name).collect();
         self.log.note(format!("tell {}", names.join(" ")));
-        Ok(Invalidated::At(self.add(&invalidation.fields)))
+        let position = self.add(&invalidation.fields);
+        self.replicated().map(|()| Invalidated::At(position))
     }
 
     async fn unlink(&self, names: Vec<String>) -> Result<(), Fault> {
@@ -262,7 +270,8 @@ impl Remote for Fake {
             state.names.remove(name);
         }
         self.log.note(format!("unlink {}", names.join(" ")));
-        Ok(())
+        drop(state);
+        self.replicated()
     }
 
     async fn write_nothing(&self) -> Result<(), Fault> {
@@ -271,7 +280,7 @@ impl Remote for Fake {
     }
 
     async fn has_replicas(&self, _unlink: &[String], _is_told: bool) -> Result<(), Fault> {
-        if self.reached()?.lacks_replicas { Err(Fault::Timeout) } else { Ok(()) }
+        self.replicated()
     }
 
     async fn discard(&self) -> Result<(), Fault> {

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use crate::bus::apply::{Apply, Heard};
 use crate::bus::effects::Effects;
 use crate::bus::reader::{Gap, Left, Reader, Step};
-use crate::bus::remote::Remote;
+use crate::bus::remote::{Met, Remote};
 use crate::bus::{Links, RETRIES, changed};
 use crate::clock::Moment;
 use crate::fault::Fault;
@@ -151,8 +151,7 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         if self.checked == Some(generation) {
             return Ok(());
         }
-        let (identity, are_all) = self.links.remote.identity(self.identity.as_ref()).await?;
-        let is_another = self.identity.as_ref().is_some_and(|known| *known != identity);
+        let Met { identity, is_another, are_all } = self.links.remote.identity(self.identity.as_ref()).await?;
         if is_another && self.links.settings.rules.holds(Rule::Identity) {
             self.reader.forget();
             self.late = 0;

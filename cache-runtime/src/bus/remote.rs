@@ -11,19 +11,29 @@ use crate::store::{Invalidated, Invalidation, Position, Tail};
 /// The version of the routes, and all of them: names and JSON.
 pub(crate) type Routes = (Option<String>, Vec<(String, String)>);
 
+/// Who the servers are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Met<I> {
+    pub(crate) identity: I,
+    /// Whether one that was there is another now, or gone. One more is no loss.
+    pub(crate) is_another: bool,
+    /// Whether all of them told. The others are taken to be who they were, if that is known.
+    pub(crate) are_all: bool,
+}
+
 /// The second tier, as far as it is about invalidations.
 pub(crate) trait Remote: Send + Sync {
     /// Which servers it is, and in which roles: another one may lack what this one had.
-    type Identity: Clone + PartialEq + Send + Sync;
+    type Identity: Clone + Send + Sync;
 
     /// Changes with every connection, before anything is sent over it.
     fn generation(&self) -> watch::Receiver<u64>;
 
-    /// Who the servers are, and whether all of them told: the others are taken to be who they were, if that is known.
+    /// Who the servers are, beside who they were.
     fn identity(
         &self,
         known: Option<&Self::Identity>,
-    ) -> impl Future<Output = Result<(Self::Identity, bool), Fault>> + Send;
+    ) -> impl Future<Output = Result<Met<Self::Identity>, Fault>> + Send;
 
     /// Tells how far the bus was applied, and reads what is behind `from`.
     fn probe(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::bus::{Notice, Remote};
-use crate::fault::Fault;
+use crate::fault::{Fault, Refusal};
 use crate::journal::Journal;
 use crate::journal::item::Item;
 use crate::journal::queue::Batch;
@@ -26,27 +26,40 @@ pub(crate) enum Drained {
 }
 
 impl Journal {
-    /// Replays what waits, oldest first. Each stays here until it is acknowledged: after a fault it waits as before. Nothing
-    /// is sent while there are too few replicas for it to count.
+    /// Replays what waits, oldest first. Each stays here until it is acknowledged: after a fault it waits as before. What a
+    /// server was told in vain, since it had too few replicas, is told again when it has them.
     pub(crate) async fn drain(&self, remote: &impl Remote, table: &Table, by: &str) -> Result<Drained, Fault> {
         for _ in 0..MOST_BATCHES {
             let Some((batch, since)) = self.next() else { return Ok(Drained::Empty) };
-            match &batch {
-                Batch::Items(items) => replay(remote, table, by, items).await?,
-                Batch::Sweep { prefix, .. } => sweep(remote, table, by, prefix).await?,
+            let is_again = self.was_told_in_vain(&batch);
+            let replayed = match &batch {
+                Batch::Items(items) => replay(remote, table, by, items, is_again).await,
+                Batch::Sweep { prefix, .. } => sweep(remote, table, by, prefix, is_again).await,
+            };
+            if matches!(replayed, Err(Fault::Refused(Refusal::WritesStopped, _))) {
+                self.told_in_vain(&batch, since);
             }
+            replayed?;
             self.acknowledge(batch, since);
         }
         Ok(if self.len() == 0 { Drained::Empty } else { Drained::More })
     }
 }
 
-async fn replay(remote: &impl Remote, table: &Table, by: &str, items: &[(u64, Arc<Item>)]) -> Result<(), Fault> {
+async fn replay(
+    remote: &impl Remote,
+    table: &Table,
+    by: &str,
+    items: &[(u64, Arc<Item>)],
+    is_again: bool,
+) -> Result<(), Fault> {
     let items: Vec<_> = items.iter().map(|(_, item)| item.as_ref()).collect();
     if items.iter().all(|item| !item.is_told()) {
         let names = items.iter().flat_map(|item| &item.named).flat_map(|named| &named.names);
         let names: Vec<_> = names.cloned().collect();
-        remote.has_replicas(&names, false).await?;
+        if is_again {
+            remote.has_replicas(&names, false).await?;
+        }
         return remote.unlink(names).await;
     }
     let mut notice = Notice { by: Some(by.to_owned()), ..Notice::default() };
@@ -57,7 +70,9 @@ async fn replay(remote: &impl Remote, table: &Table, by: &str, items: &[(u64, Ar
     for _ in 0..MOST_PLANS {
         let plan = planned(table, &items);
         let unlink: Vec<_> = plan.named.iter().flat_map(|named| &named.names).cloned().collect();
-        remote.has_replicas(&unlink, true).await?;
+        if is_again {
+            remote.has_replicas(&unlink, true).await?;
+        }
         notice.covered = unlink.iter().cloned().collect();
         let invalidation = Invalidation { unlink, put: None, fields: notice.fields() };
         match remote.invalidate(&invalidation, plan.version.as_deref()).await? {
@@ -81,10 +96,12 @@ fn planned(table: &Table, items: &[&Item]) -> Plan {
     plan
 }
 
-async fn sweep(remote: &impl Remote, table: &Table, by: &str, prefix: &str) -> Result<(), Fault> {
+async fn sweep(remote: &impl Remote, table: &Table, by: &str, prefix: &str, is_again: bool) -> Result<(), Fault> {
     let notice = Notice { by: Some(by.to_owned()), all: true, ..Notice::default() };
     let invalidation = Invalidation { fields: notice.fields(), ..Invalidation::default() };
-    remote.has_replicas(&[], true).await?;
+    if is_again {
+        remote.has_replicas(&[], true).await?;
+    }
     for _ in 0..MOST_PLANS {
         let version = table.version();
         for beginning in table.sweeps(prefix) {

@@ -1,6 +1,7 @@
 //! What waits: a pure state machine.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::journal::item::Item;
@@ -35,6 +36,16 @@ pub(super) struct Queue {
 pub(super) enum Batch {
     Items(Vec<(u64, Arc<Item>)>),
     Sweep { prefix: String, number: u64 },
+}
+
+impl Batch {
+    /// Of what is in it, the first and the last.
+    pub(super) fn numbers(&self) -> RangeInclusive<u64> {
+        match self {
+            Self::Items(items) => items.first().map_or(0, |one| one.0)..=items.last().map_or(0, |one| one.0),
+            Self::Sweep { number, .. } => *number..=*number,
+        }
+    }
 }
 
 /// How something was added.

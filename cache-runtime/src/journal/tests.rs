@@ -9,7 +9,7 @@ use super::item::Item;
 use super::queue::{Added, Batch, Queue};
 use super::*;
 use crate::bus::fake::Fake;
-use crate::fault::Fault;
+use crate::fault::{Fault, Refusal};
 use crate::routes::{Happened, Named, Table, sample};
 
 fn table() -> Table {
@@ -253,8 +253,17 @@ async fn what_too_few_replicas_are_there_for_is_not_repeated() {
     for (most, fields) in [(9, &[("keys", "[\"user:1:2\"]")][..]), (9, &[]), (0, &[])] {
         let journal = Journal::new(most);
         journal.add(&plan, invalidation(fields));
-        assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Err(Fault::Timeout));
-        assert_eq!((journal.len(), server.log.lines()), (1, Vec::new()), "told, unlinked or swept");
+        let drain = async || journal.drain(server.as_ref(), &table, "me").await;
+        assert!(matches!(drain().await, Err(Fault::Refused(Refusal::WritesStopped, _))));
+        let told = server.log.lines();
+        assert!(!told.is_empty(), "told, unlinked or swept: nobody knew");
+        assert!(drain().await.is_err());
+        assert_eq!((journal.len(), server.log.lines()), (1, told.clone()));
+        // Another server was told nothing yet, and may have no replica for long.
+        journal.repeat_recent();
+        assert!(drain().await.is_err());
+        assert_eq!((journal.len(), server.log.lines()), (1, [&told[..], &told[..]].concat()));
+        server.log.clear();
     }
 }
 

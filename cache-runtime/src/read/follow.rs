@@ -93,7 +93,13 @@ impl Missed {
         std::future::poll_fn(|context| match pin!(&mut *follow).poll(context) {
             Poll::Ready(outcome) => Poll::Ready(Some(Followed::Told(outcome))),
             Poll::Pending if is_inside && follow.is_queued() => Poll::Ready(Some(Followed::Queued)),
-            Poll::Pending => timeout.as_mut().poll(context).map(|()| None),
+            Poll::Pending => loop {
+                match timeout.as_mut().poll(context) {
+                    // It has not begun: nothing hangs.
+                    Poll::Ready(()) if follow.is_queued() => timeout = self.node.time.sleep(self.load_timeout()),
+                    over => return over.map(|()| None),
+                }
+            },
         })
         .await
     }

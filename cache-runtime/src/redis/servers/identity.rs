@@ -24,6 +24,13 @@ pub(crate) struct Identities {
     others: Vec<(Address, Identity)>,
 }
 
+impl Identities {
+    /// Whether one that was there is another now, or gone. What slots of a new one have came from those that had them.
+    pub(crate) fn lacks_one_of(&self, known: &Self) -> bool {
+        self.bus != known.bus || known.others.iter().any(|one| !self.others.contains(one))
+    }
+}
+
 impl Servers {
     /// All primaries, and whether all of them told. One that does not is taken to be who it was: what is elsewhere goes on
     /// meanwhile.

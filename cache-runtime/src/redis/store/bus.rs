@@ -53,7 +53,7 @@ impl Store {
     /// A write that changes nothing.
     pub(crate) async fn write_nothing(&self) -> Result<(), Fault> {
         let mut command = Cmd::new();
-        command.arg("HDEL").arg(&self.names.nodes).arg("");
+        command.arg("UNLINK").arg(&self.names.nothing);
         self.servers.bus_command(&command).await.map(drop)
     }
 
