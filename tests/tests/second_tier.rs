@@ -64,6 +64,11 @@ async fn inner(id: u64, #[cache(skip)] source: &Gate) -> u64 {
     source.load().await
 }
 
+#[cached(ttl = "1m", key = "brief:<id>", load_timeout = "50ms")]
+async fn brief(id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    source.load().await
+}
+
 #[cached(ttl = "1m", key = "outer:<id>")]
 async fn outer(id: u64, #[cache(skip)] before: &Gate, #[cache(skip)] source: &Gate) -> u64 {
     before.load().await + inner(id, source).await
@@ -339,4 +344,22 @@ async fn what_takes_longer_than_others_may_join_is_kept() {
     eventually(Duration::from_secs(10), async || entry.peek().await.is_ok_and(|kept| kept.is_some())).await;
     source.open();
     assert_eq!(second.await, 0);
+}
+
+/// The one load that runs never ends.
+#[tokio::test]
+async fn who_waits_for_a_turn_is_neither_hung_nor_waits_for_ever() {
+    let (server, hung, source) = (RedisServer::start(), Gate::new(), Gate::new());
+    let set = |builder: Builder| builder.load_limit(1).load_timeout(Duration::from_secs(1));
+    let cache = process_with(&server.url(), set).await;
+    server.kill();
+    eventually(Duration::from_secs(10), async || !cache.health().reaches_server()).await;
+    hung.close();
+    let mut first = Box::pin(cache.scope(outer(1, &hung, &source)));
+    hung.wait_for_load(&mut first).await;
+    // One leads, one follows for far longer than this function's load may take.
+    let both = async { futures::join!(cache.scope(brief(1, &source)), cache.scope(brief(1, &source))) };
+    let both = tokio::time::timeout(Duration::from_secs(10), both).await;
+    assert_eq!((both.expect("a turn is not waited for for ever"), source.loads()), ((0, 0), 1));
+    assert!(cache.stats().iter().all(|stats| stats.count(Metric::LoadTimeout) == 0), "it had not begun");
 }

@@ -25,7 +25,7 @@ pub(crate) struct Identities {
 }
 
 impl Identities {
-    /// Whether one that was there is another now, or gone. What slots of a new one have came from those that had them.
+    /// Whether one that was there is another now, or gone. A new one has its slots from those that had them.
     pub(crate) fn lacks_one_of(&self, known: &Self) -> bool {
         self.bus != known.bus || known.others.iter().any(|one| !self.others.contains(one))
     }
@@ -61,4 +61,29 @@ fn read(reply: Value) -> Option<Identity> {
     let info = redis::from_redis_value::<String>(reply).ok()?;
     let field = |name: &str| info.lines().find_map(|line| Some(line.strip_prefix(name)?.trim_end().to_owned()));
     Some(Identity { run: field("run_id:")?, history: field("master_replid:")?, role: field("role:")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(run: &str) -> Identity {
+        Identity { run: run.to_owned(), history: "h".to_owned(), role: "master".to_owned() }
+    }
+
+    #[test]
+    fn what_is_another_or_gone_is_lacking_and_one_more_is_not() {
+        let with = |bus: &str, others: &[(u16, &str)]| {
+            let others = others.iter().map(|(port, run)| (Address::tcp("a", *port), server(run)));
+            Identities { bus: server(bus), others: others.collect() }
+        };
+        let known = with("0", &[(1, "1"), (2, "2")]);
+        for same in [&[(1, "1"), (2, "2")][..], &[(3, "3"), (2, "2"), (1, "1")]] {
+            assert!(!with("0", same).lacks_one_of(&known), "{same:?}");
+        }
+        for other in [&[(1, "1")][..], &[(1, "1"), (2, "3")], &[(1, "1"), (3, "2")]] {
+            assert!(with("0", other).lacks_one_of(&known), "{other:?}");
+        }
+        assert!(with("1", &[(1, "1"), (2, "2")]).lacks_one_of(&known));
+    }
 }

@@ -129,6 +129,16 @@ async fn a_bus_that_is_discarded_begins_anew() {
     assert_eq!(tail.messages[0].fields, [("all".to_owned(), b"1".to_vec())]);
 }
 
+/// It stands before a look, which mends that.
+#[tokio::test]
+async fn a_write_of_nothing_does_not_mind_what_stands_anywhere() {
+    let world = World::new().await;
+    for key in ["shop:bus", "{shop:bus}:nodes", "{shop:bus}:routes"] {
+        world.command(&[&"SET", &key, &"text"]).await;
+    }
+    assert_eq!(world.store.write_nothing().await, Ok(()));
+}
+
 #[tokio::test]
 async fn trimming_shows_in_what_was_added() {
     let world = World::new().await;
