@@ -13,7 +13,7 @@ use crate::node::{Address, Node};
 use crate::publish::Receipt;
 use crate::routes::{Happened, Plan};
 use crate::rules::Rule;
-use crate::second::Second;
+use crate::second::{Announcing, Second};
 use crate::steps::Step;
 use crate::store::{Ending, Invalidated, Invalidation, Token as LeaseToken};
 use crate::timer;
@@ -131,6 +131,8 @@ struct Sending {
     node: Arc<Node>,
     announcement: Announcement,
     is_sent: bool,
+    /// Ends behind the last fence.
+    _announcing: Announcing,
 }
 
 impl Sending {
@@ -175,8 +177,9 @@ pub(crate) async fn announce(node: &Arc<Node>, announcement: Announcement) -> Re
     let watched = node.steps.are_watched().then(|| announcement.plan.texts().map(str::to_owned).collect::<Vec<_>>());
     node.steps.at(Step::Invalidating).await;
     // Whoever loads is detached, and what is kept here unusable, before anything is sent.
+    let announcing = second.announcing();
     fence(node, &announcement.plan);
-    let sending = Sending { node: Arc::clone(node), announcement, is_sent: false };
+    let sending = Sending { node: Arc::clone(node), announcement, is_sent: false, _announcing: announcing };
     // Where the runtime is shutting down, nothing is known of what was sent: it waits.
     let (token, heard) = second.runtime.spawn(sending.run()).await.unwrap_or((None, Ok(())));
     if let Some(texts) = watched {
@@ -186,7 +189,7 @@ pub(crate) async fn announce(node: &Arc<Node>, announcement: Announcement) -> Re
 }
 
 fn fence(node: &Node, plan: &Plan) {
-    plan.texts().for_each(|text| node.invalidate(text));
+    node.invalidate_all(plan.texts());
 }
 
 /// Its place on the bus; nothing when it waits in the journal.

@@ -201,7 +201,7 @@ impl Builder {
         registry::check()?;
         let secret = self.hash_key.as_deref().unwrap_or(self.app.as_bytes());
         let hash_key = blake3::derive_key(HASH_CONTEXT, secret);
-        let second = Second::open(&self.app, hash_key, self.second).await?;
+        let second = Second::open(&self.app, hash_key, self.second, self.rules).await?;
         let cache = Cache::new(Settings {
             hash_key,
             app: self.app,

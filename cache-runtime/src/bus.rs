@@ -52,8 +52,8 @@ struct Links<R, A> {
     table: Arc<Table>,
     journal: Arc<Journal>,
     settings: Settings,
-    /// The ear has heard something.
-    heard: Notify,
+    /// The ear has heard something, or somebody has to know.
+    heard: Arc<Notify>,
     /// The position that was read last, if any was.
     position: watch::Sender<Option<Position>>,
 }
@@ -69,8 +69,9 @@ pub(crate) async fn run<R: Remote, A: Apply>(
     table: Arc<Table>,
     journal: Arc<Journal>,
     settings: Settings,
+    heard: Arc<Notify>,
 ) {
-    let (heard, position) = (Notify::new(), watch::Sender::new(None));
+    let position = watch::Sender::new(None);
     let links = Links { remote, apply, table, journal, settings, heard, position };
     tokio::select! {
         // Always in this order: a simulated run can be repeated.

@@ -32,6 +32,9 @@ pub(crate) struct Context {
 pub(crate) struct Loading {
     flight: FlightId,
     outer: Option<Arc<Loading>>,
+    /// How often the bus had been asked when the right to keep its value was there: what the load reads from this process
+    /// is no older.
+    since: Option<u64>,
 }
 
 impl Context {
@@ -46,10 +49,17 @@ impl Context {
         if DEPTH.get() == 0 { None } else { Self::innermost() }
     }
 
-    /// This context, inside the load of `flight`.
-    pub(crate) fn loading(mut self, flight: FlightId) -> Self {
-        self.loading = Some(Arc::new(Loading { flight, outer: self.loading.take() }));
+    /// This context, inside the load of `flight`. What it reads ends in the loads around it too.
+    pub(crate) fn loading(mut self, flight: FlightId, since: Option<u64>) -> Self {
+        let since = since.or_else(|| self.since());
+        let outer = self.loading.take();
+        self.loading = Some(Arc::new(Loading { flight, outer, since }));
         self
+    }
+
+    /// How often the bus had been asked at the time that what is read must be as new as.
+    pub(crate) fn since(&self) -> Option<u64> {
+        self.loading.as_ref().and_then(|loading| loading.since)
     }
 
     /// The flights whose loads this is inside of.

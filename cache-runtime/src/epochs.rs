@@ -63,6 +63,16 @@ impl Epochs {
         epoch
     }
 
+    /// The same for all that one invalidation names, so many times over: what a load that began behind its own slot's bump
+    /// has made of another slot's value goes with the next round.
+    pub(crate) fn bump_together(&self, slots: &[Slot], rounds: usize) {
+        for _ in 0..rounds {
+            for slot in slots {
+                self.bump(*slot);
+            }
+        }
+    }
+
     /// Fences off every load and entry that began before.
     pub(crate) fn bump_all(&self) {
         self.all.fetch_add(1, StdOrdering::SeqCst);

@@ -54,10 +54,10 @@ pub(crate) struct LoadedValue {
 impl Loading {
     /// The load begins.
     pub(crate) fn begin(missed: Box<Missed>, leading: Leading, coder: &'static Coder) -> Self {
-        let Leading { lead, claim } = leading;
-        lead.loading();
+        leading.lead.loading();
         missed.node.count(missed.address.function, Metric::Load);
-        let context = Some(Context::current().loading(lead.id()));
+        let context = Some(Context::current().loading(leading.lead.id(), missed.since(&leading)));
+        let Leading { lead, claim } = leading;
         Self { began: missed.node.time.now(), missed, lead, claim, coder, context }
     }
 

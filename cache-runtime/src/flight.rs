@@ -71,6 +71,8 @@ struct State<V> {
     closes: Option<Duration>,
     outcome: Option<Outcome<V>>,
     wakers: Vec<Option<Waker>>,
+    /// Somebody follows who joins no load that began without a lease.
+    is_strict: bool,
     /// Another one has the key only because nobody could join this one any more.
     is_succeeded: bool,
 }
@@ -125,7 +127,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
         let mut flights = lock(&shard.flights);
         let known = flights.find_mut(hash, |flight| flight.key == *key);
         if let Some(flight) = &known
-            && let Some(follow) = shard.follow(flight, fence, if strict { Duration::MAX } else { now })
+            && let Some(follow) = shard.follow(flight, fence, now, strict)
         {
             return Turn::Follow(follow);
         }
@@ -161,18 +163,19 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
 }
 
 impl<K: Eq, V: Clone> Shard<K, V> {
-    fn follow(&self, flight: &Arc<Flight<K, V>>, fence: u64, now: Duration) -> Option<Follow<K, V>> {
+    fn follow(&self, flight: &Arc<Flight<K, V>>, fence: u64, now: Duration, strict: bool) -> Option<Follow<K, V>> {
         if flight.fence != fence && self.rules.holds(Rule::Detach) {
             return None;
         }
         let mut state = lock(&flight.state);
         let sealed = state.phase == Phase::Sealed && self.rules.holds(Rule::Seal);
-        let closed = state.closes.is_some_and(|closes| now >= closes);
+        let closed = state.closes.is_some_and(|closes| strict || now >= closes);
         if sealed || closed || state.outcome.is_some() {
             return None;
         }
         let came = if self.rules.holds(Rule::NoSharedHits) { self.reads.load(Ordering::SeqCst) } else { 0 };
         state.wakers.push(None);
+        state.is_strict |= strict;
         let place = state.wakers.len() - 1;
         drop(state);
         Some(Follow { flight: Arc::clone(flight), place, came })
@@ -198,6 +201,7 @@ impl<K, V: Clone> Flight<K, V> {
             closes: None,
             outcome: None,
             wakers: Vec::new(),
+            is_strict: false,
             is_succeeded: false,
         };
         Self { key, hash, fence, failures, begun, state: Mutex::new(state) }
@@ -253,6 +257,11 @@ impl<K: Eq, V: Clone> Lead<K, V> {
     /// The load begins: whoever comes now may have its value.
     pub(crate) fn loading(&self) {
         self.flight.enter(Phase::Loading);
+    }
+
+    /// Whether somebody follows who joins no load that began without a lease.
+    pub(crate) fn is_strict(&self) -> bool {
+        lock(&self.flight.state).is_strict
     }
 
     /// The load begins without a lease, so that no verdict will tell whether somebody else's invalidation overtook it:

@@ -4,6 +4,8 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::clock::{Moment, Time};
 use crate::dice::Dice;
 use crate::epochs::{Epochs, Slot};
@@ -165,9 +167,10 @@ impl Node {
         self.epochs.slot(self.text_hasher.hash_one(text))
     }
 
-    /// Invalidates the key or group with this text: whatever was kept of it, and every load of it that runs.
-    pub(crate) fn invalidate(&self, text: &str) {
-        self.epochs.bump(self.slot(text));
+    /// Whatever was kept under these texts is invalid, also what a load makes meanwhile of that which is not yet.
+    pub(crate) fn invalidate_all<'a>(&self, texts: impl Iterator<Item = &'a str>) {
+        let slots: SmallVec<[Slot; 8]> = texts.map(|text| self.slot(text)).collect();
+        self.epochs.bump_together(&slots, slots.len().min(self.rules.most_rounds()));
     }
 
     /// The value of this key, if there is one that may be served: the hit path.

@@ -103,11 +103,11 @@ fn invalidate<E: Event>(node: &Node, event: &E) -> Vec<String> {
     let mut texts = Vec::new();
     for (function, route) in registry::routes_of(TypeId::of::<E>()) {
         if let Some(text) = route.text_of(event, &node.hash_key) {
-            node.invalidate(&text);
             node.count(function, Metric::Invalidated);
             texts.push(text);
         }
     }
+    node.invalidate_all(texts.iter().map(String::as_str));
     texts
 }
 

@@ -8,34 +8,31 @@
 //! ```
 
 mod follow;
+mod lead;
 
-use std::future::{Future, poll_fn, ready};
-use std::pin::{Pin, pin};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::claim::{Allowance, Claim, Claiming, Look, Refresh};
+use crate::claim::{Allowance, Refresh};
 use crate::clock::Moment;
 use crate::codec::Coder;
 use crate::context::Context;
 use crate::current::current_node;
-use crate::fault::Fault;
 use crate::flight::{Lead, Turn};
 use crate::function::{Function, L1};
 use crate::key::{Key, Parts, Probe, with_long_key};
-use crate::l1::Entry;
 use crate::lease::Lease;
 use crate::lookup::{Bypass, Lookup, Outcome};
 use crate::metric::Metric;
-use crate::node::{Address, Filling, Node};
+use crate::node::{Address, Node};
+use crate::rules::Rule;
 use crate::second::Second;
 use crate::shape::Kept;
 use crate::steps::Step;
-use crate::store::Over;
-use crate::stored::Stored;
 
 /// Which cache a call uses: this one, else the current one.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +67,8 @@ pub(crate) struct Missed {
     fence: u64,
     /// Whether what other processes invalidated must have been seen, without the time that the bus may take.
     strict: bool,
+    /// Inside a load whose value others may be given: how often the bus had been asked when it began.
+    since: Option<u64>,
 }
 
 /// What finds out how a missed call goes on.
@@ -135,11 +134,13 @@ fn find_probe(using: Using<'_>, function: &'static Function, key: &Probe<'_>) ->
     }
 }
 
-/// Whether this process has applied the invalidation that the task's reads come after.
+/// Whether this process has applied the invalidation that the task's reads come after, and whatever was told before the
+/// load began that they are inside of: a value that is kept for all is not made of what this process alone takes for new.
 #[cold]
 pub(crate) fn has_seen(node: &Node, context: &Context) -> bool {
-    let has_applied = |token| node.second.as_ref().is_none_or(|second| second.has_applied(token));
-    context.after.as_ref().is_none_or(has_applied)
+    let Some(second) = &node.second else { return true };
+    context.after.as_ref().is_none_or(|token| second.has_applied(token))
+        && context.since().is_none_or(|since| second.has_caught_up(since) || !node.rules.holds(Rule::Nested))
 }
 
 /// Tells whoever watches of a hit.
@@ -166,8 +167,11 @@ pub(crate) fn miss(using: Using<'_>, function: &'static Function, parts: &dyn Pa
     let address = node.address(function, parts);
     // As early as can be: it is a look into a large array, which the processor fetches meanwhile.
     let fence = node.fence(&address);
-    let strict = function.spec().l1 == L1::Off || context.as_ref().is_some_and(|context| !has_seen(node, context));
-    Box::new(Missed { began, fence, address, strict, node: Arc::clone(node) })
+    // Inside a load that may be kept for others, a load that began before it may have begun too early.
+    let since = context.as_ref().and_then(Context::since).filter(|_| node.rules.holds(Rule::Nested));
+    let may_be_old = since.is_some() || context.as_ref().is_some_and(|context| !has_seen(node, context));
+    let strict = function.spec().l1 == L1::Off || may_be_old;
+    Box::new(Missed { began, fence, address, strict, since, node: Arc::clone(node) })
 }
 
 impl Missed {
@@ -175,6 +179,28 @@ impl Missed {
     ///
     /// Each kind of way is a future of its own size: one for all would be as large as the largest.
     pub(crate) fn way(&self, coder: &'static Coder) -> Finding<'_> {
+        match (self.since, &self.node.second) {
+            (Some(since), Some(second)) if !self.address.function.spec().l2 => {
+                Box::pin(self.way_of_near(second, since, coder))
+            }
+            _ => self.join_or_lead(coder),
+        }
+    }
+
+    /// Of a function that is kept in this process alone: the second tier cannot tell whether what is kept is new, but the
+    /// bus can.
+    async fn way_of_near(&self, second: &Second, since: u64, coder: &'static Coder) -> Way {
+        let (key, is_grouped) = (self.address.key.probe(), self.address.function.is_grouped());
+        if self.node.fresh(&key, is_grouped).is_some()
+            && second.catch_up(since).await
+            && let Some(entry) = self.node.fresh(&key, is_grouped)
+        {
+            return Way::Value(entry.into_value(is_grouped));
+        }
+        self.join_or_lead(coder).await
+    }
+
+    fn join_or_lead(&self, coder: &'static Coder) -> Finding<'_> {
         let stale = if self.strict { None } else { self.stale() };
         match self.join(self.fence, self.began, 0) {
             Turn::Lead(lead) => self.lead(lead, stale, coder, self.began),
@@ -195,159 +221,12 @@ impl Missed {
         }
     }
 
-    /// Who leads looks once more: a flight may have ended between this call's look and its turn.
-    fn lead(
-        &self,
-        lead: Lead<Key, Kept>,
-        stale: Option<(Kept, Duration)>,
-        coder: &'static Coder,
-        now: Moment,
-    ) -> Finding<'_> {
-        if let Some(entry) = self.entry() {
-            let kept = entry.into_value(self.address.function.is_grouped());
-            lead.hit(Arc::clone(&kept));
-            return Box::pin(ready(Way::Value(kept)));
-        }
-        if let Some(second) = self.node.second_for(self.address.function) {
-            return self.lead_in(second, lead, stale, coder, now);
-        }
-        if let Some(second) = &self.node.second {
-            // Other processes invalidate what this function keeps here, and no lease tells.
-            lead.loading_without_lease(self.joinable_until(second));
-        }
-        Box::pin(self.led(Way::Lead(Leading { lead, claim: Tenure::Embedded }), stale))
-    }
-
-    /// Until when others may join a load that no lease protects: nobody tells whether another process's invalidation
-    /// overtook it.
-    fn joinable_until(&self, second: &Second) -> Duration {
-        let joinable = if self.strict { Duration::ZERO } else { second.settings.max_staleness };
-        self.node.time.now().since_origin().saturating_add(joinable)
-    }
-
-    /// Where there is something to be served meanwhile, the load is a refresh.
-    async fn led(&self, way: Way, stale: Option<(Kept, Duration)>) -> Way {
-        // It was there when the call began. Another process may have been waited for since.
-        let stale = stale.and_then(|_| self.stale());
-        let way = match (way, stale) {
-            (Way::Lead(leading), Some((kept, age))) => Way::Stale(kept, Some(age), Some(leading)),
-            (way, _) => way,
-        };
-        self.watched(&way).await;
-        way
-    }
-
-    /// The value that may be served although its lifetime is over, and its age.
-    fn stale(&self) -> Option<(Kept, Duration)> {
-        let (node, function) = (&self.node, self.address.function);
-        let entry = node.stale(&self.address.key.probe(), function)?;
-        let age = node.ages(&entry, function, false).0;
-        Some((entry.into_value(function.is_grouped()), age))
-    }
-
-    fn entry(&self) -> Option<Entry> {
-        if self.strict {
-            return None;
-        }
-        self.node.fresh(&self.address.key.probe(), self.address.function.is_grouped())
-    }
-
-    /// The leader's way through the second tier: mostly a look.
-    ///
-    /// A block, here and below: the arguments of an asynchronous function take their place twice.
-    fn lead_in<'a>(
-        &'a self,
-        second: &'a Second,
-        lead: Lead<Key, Kept>,
-        stale: Option<(Kept, Duration)>,
-        coder: &'static Coder,
-        now: Moment,
-    ) -> Finding<'a> {
-        if (Claiming { missed: self, lead: &lead, coder, second }).expects_nothing() {
-            let unseen = Ok(Look::Take(Over::Unseen));
-            return self.lead_on(second, lead, stale, (coder, now), unseen);
-        }
-        Box::pin(async move {
-            let claiming = Claiming { missed: self, lead: &lead, coder, second };
-            let seen = match claiming.ask() {
-                Ok(reading) => reading.await,
-                Err(fault) => Err(fault),
-            };
-            match seen.map(|seen| claiming.judge(seen, now)) {
-                Ok(Look::Hit(stored)) => self.lead_by_hit(lead, stored),
-                look => self.lead_on(second, lead, stale, (coder, now), look).await,
-            }
-        })
-    }
-
-    fn lead_by_hit(&self, lead: Lead<Key, Kept>, stored: Stored) -> Way {
-        self.keep_hit(&lead, &stored);
-        lead.hit(Arc::clone(&stored.kept));
-        Way::Stored(stored.kept, stored.age)
-    }
-
-    /// Nothing that may be served stands there, or nobody has looked: the right to load it, or a value that comes meanwhile.
-    fn lead_on<'a>(
-        &'a self,
-        second: &'a Second,
-        lead: Lead<Key, Kept>,
-        stale: Option<(Kept, Duration)>,
-        (coder, began): (&'static Coder, Moment),
-        mut first: Result<Look, Fault>,
-    ) -> Finding<'a> {
-        Box::pin(async move {
-            let claim = Claiming { missed: self, lead: &lead, coder, second }.go_on(&mut first, began).await;
-            let way = match claim {
-                (Claim::Hit(stored), _) => self.lead_by_hit(lead, stored),
-                (Claim::Stale(stored, refresh), _) => {
-                    // Past its end there too: whoever comes next serves it from there while the refresh runs.
-                    self.keep_hit(&lead, &stored);
-                    serve_stale(lead, stored, refresh)
-                }
-                (Claim::Lease(lease), allowance) => {
-                    Way::Lead(Leading { lead, claim: Tenure::Leased(lease, allowance) })
-                }
-                (Claim::Without, _) => Box::pin(self.lead_without(second, lead)).await,
-            };
-            self.led(way, stale).await
-        })
-    }
-
-    /// A value of the second tier goes into the in-process one for the rest of its life, under the fence from before it
-    /// was read.
-    fn keep_hit(&self, lead: &Lead<Key, Kept>, stored: &Stored) {
-        if let Some(life) = stored.life
-            && lead.may_keep(self.node.fence(&self.address))
-        {
-            let (kept, bytes) = (Arc::clone(&stored.kept), stored.bytes);
-            self.node.fill(&self.address, Filling { kept, bytes, life, fence: lead.fence() });
-        }
-    }
-
-    /// Without the second tier nobody may join a load for longer than the bus may take. And the source is not to be
-    /// overrun.
-    async fn lead_without(&self, second: &Second, lead: Lead<Key, Kept>) -> Way {
-        // A load inside another load has its permit: waiting for a second one could wait for itself.
-        let is_nested = Context::if_any().is_some_and(|context| context.loading.is_some());
-        let permit = if is_nested { None } else { self.permit(second, &lead).await };
-        lead.loading_without_lease(self.joinable_until(second));
-        Way::Lead(Leading { lead, claim: Tenure::Without(permit) })
-    }
-
-    /// The permit to load, or nothing where loads that do not come to an end have all of them.
-    async fn permit(&self, second: &Second, lead: &Lead<Key, Kept>) -> Option<OwnedSemaphorePermit> {
-        if let Ok(permit) = Arc::clone(&second.loads).try_acquire_owned() {
-            return Some(permit);
-        }
-        // Who has a permit and needs this very key is not to wait for one that is to come from there.
-        lead.queueing();
-        let mut permit = pin!(Arc::clone(&second.loads).acquire_owned());
-        let mut timeout = self.node.time.sleep(self.node.load_timeout);
-        poll_fn(|context| match permit.as_mut().poll(context) {
-            Poll::Ready(permit) => Poll::Ready(permit.ok()),
-            Poll::Pending => timeout.as_mut().poll(context).map(|()| None),
-        })
-        .await
+    /// How new must be what the load reads from this process: where other processes are given its value, or somebody waits
+    /// for it who must have seen everything, as new as its beginning.
+    pub(crate) fn since(&self, leading: &Leading) -> Option<u64> {
+        let is_for_others = matches!(leading.claim, Tenure::Leased(..) | Tenure::Refresh(..));
+        let is_strict = self.strict || leading.lead.is_strict();
+        self.node.second.as_ref().filter(|_| is_for_others || is_strict).map(Second::looks)
     }
 
     /// How long a load may hold this key.
@@ -385,14 +264,4 @@ impl Missed {
             }
         }
     }
-}
-
-/// A value past its lifetime, and the duty to refresh it where that is this process's.
-fn serve_stale(lead: Lead<Key, Kept>, stored: Stored, refresh: Option<Refresh>) -> Way {
-    let Stored { kept, age, .. } = stored;
-    if let Some(refresh) = refresh {
-        return Way::Stale(kept, age, Some(Leading { lead, claim: Tenure::Refresh(refresh) }));
-    }
-    lead.hit(Arc::clone(&kept));
-    Way::Stale(kept, age, None)
 }

@@ -41,7 +41,8 @@ pub(crate) async fn start(node: &Arc<Node>) {
     };
     let hearing = Hearing { node: Arc::downgrade(node), time: node.time.clone() };
     let (store, table, journal) = (Arc::clone(&second.store), Arc::clone(&second.table), Arc::clone(&second.journal));
-    let reading = second.runtime.spawn(bus::run(store, hearing, table, journal, settings));
+    let look = Arc::clone(&second.look);
+    let reading = second.runtime.spawn(bus::run(store, hearing, table, journal, settings, look));
     second.reads_bus(reading.abort_handle());
     // Not longer than the server may take: without it, the cache starts blind.
     let mut looks = second.settings.op_timeout.as_millis();
@@ -80,15 +81,24 @@ impl Apply for Hearing {
     }
 
     fn texts(&self, texts: &[String]) {
-        self.with(|node, _| texts.iter().for_each(|text| node.invalidate(text)));
+        self.with(|node, _| node.invalidate_all(texts.iter().map(String::as_str)));
     }
 
     fn drop_all(&self) {
         self.with(|node, _| node.drop_all());
     }
 
-    fn extend(&self, until: Moment) {
-        self.with(|node, _| node.extend_right(until));
+    fn asks(&self) -> u64 {
+        let mut number = 0;
+        self.with(|_, second| number = second.asks());
+        number
+    }
+
+    fn extend(&self, until: Moment, look: u64) {
+        self.with(|node, second| {
+            node.extend_right(until);
+            second.answered(look);
+        });
     }
 
     fn applied(&self, position: Position, generation: u64) {

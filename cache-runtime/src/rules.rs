@@ -41,7 +41,14 @@ pub enum Rule {
     Journal,
     /// A publisher asks for the routes of functions that it does not link.
     Routes,
+    /// What a load reads of other cached functions is as new as its lease.
+    Nested,
+    /// What is made invalid piece by piece is, once for each load inside a load that may have been between two pieces.
+    Rounds,
 }
+
+/// So many loads inside each other see no piece of an invalidation without the others.
+const NESTED: usize = 3;
 
 /// Which rules hold: all of them, unless a test says otherwise.
 #[derive(Clone, Copy, Debug)]
@@ -70,5 +77,14 @@ impl Rules {
     #[expect(clippy::unused_self, reason = "the same call with and without mutants")]
     pub(crate) const fn holds(self, _rule: Rule) -> bool {
         true
+    }
+
+    /// How often everything is made invalid at most that an invalidation names, where it happens piece by piece: once for
+    /// each piece, if those are fewer.
+    ///
+    /// A load that begins behind its own piece may read, of another cached function, what is only invalid with a later one.
+    /// Whatever loads itself is right after the first round; what is made of that, after the second.
+    pub(crate) fn most_rounds(self) -> usize {
+        if self.holds(Rule::Rounds) { NESTED } else { 1 }
     }
 }

@@ -1,11 +1,11 @@
 //! The second tier of one cache: its store, and what this process knows and owes there.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::AbortHandle;
 
 use crate::codec::Codec;
@@ -21,6 +21,7 @@ use crate::rules::{Rule, Rules};
 use crate::server_clock::ServerClock;
 use crate::store::Position;
 use crate::tally::Tally;
+use crate::timer::in_time;
 use crate::token::Token;
 
 /// What happens when another server takes over, or the same one comes back with another memory.
@@ -69,6 +70,19 @@ impl Default for SecondSettings {
             max_value: 1 << 20,
             journal: 4_096,
             load_limit: 1_024,
+        }
+    }
+}
+
+impl SecondSettings {
+    fn servers(&self, url: String, app: &str) -> ServerSettings {
+        ServerSettings {
+            url,
+            pool_size: self.pool_size,
+            op_timeout: self.op_timeout,
+            client_name: app.to_owned(),
+            bus: format!("{app}:bus"),
+            require: self.require,
         }
     }
 }
@@ -127,13 +141,25 @@ pub(crate) struct Second {
     lost: Mutex<Option<Instant>>,
     /// The task that reads the bus.
     reading: Mutex<Option<AbortHandle>>,
+    /// How often the bus was asked for what is new, and which was the last time after which all of it was applied.
+    asked: AtomicU64,
+    answered: watch::Sender<u64>,
+    /// Wakes who reads the bus.
+    pub(crate) look: Arc<Notify>,
+    /// Invalidations of this process between their first and their second fence.
+    announcing: Arc<AtomicUsize>,
     /// How far the bus was applied, and the generation of the connections over which it was read.
     applied: Mutex<(Position, u64)>,
 }
 
 impl Second {
     /// Connects, if there is anything to connect to.
-    pub(crate) async fn open(app: &str, hash_key: HashKey, settings: SecondSettings) -> Result<Option<Self>, Error> {
+    pub(crate) async fn open(
+        app: &str,
+        hash_key: HashKey,
+        settings: SecondSettings,
+        rules: Rules,
+    ) -> Result<Option<Self>, Error> {
         let Some(url) = settings.url.clone() else { return Ok(None) };
         check(&settings)?;
         let runtime = Handle::try_current().map_err(|_| Error::Setting {
@@ -141,20 +167,13 @@ impl Second {
             problem: "a second tier needs a tokio runtime: build the cache inside one".to_owned(),
         })?;
         let id = format!("{:016x}", fastrand::u64(1..));
-        let servers = ServerSettings {
-            url,
-            pool_size: settings.pool_size,
-            op_timeout: settings.op_timeout,
-            client_name: app.to_owned(),
-            bus: format!("{app}:bus"),
-            require: settings.require,
-        };
         let store = Store::open(StoreSettings {
-            servers,
+            servers: settings.servers(url, app),
             app: app.to_owned(),
             node: id.clone(),
             lease: settings.lease,
             min_replicas: settings.min_replicas,
+            most_rounds: rules.most_rounds(),
             ..StoreSettings::default()
         });
         let store = Arc::new(store.await?);
@@ -169,6 +188,10 @@ impl Second {
             registered: AtomicBool::new(false),
             lost: Mutex::default(),
             reading: Mutex::default(),
+            asked: AtomicU64::new(0),
+            answered: watch::Sender::new(0),
+            look: Arc::default(),
+            announcing: Arc::default(),
             applied: Mutex::default(),
             store,
             settings,
@@ -214,6 +237,47 @@ impl Second {
         applied >= position && generation == *self.store.servers().generation().borrow()
     }
 
+    /// How often the bus was asked so far.
+    pub(crate) fn looks(&self) -> u64 {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// The bus is about to be asked: the number of this look.
+    pub(crate) fn asks(&self) -> u64 {
+        self.asked.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// All that was on the bus at this look is applied.
+    pub(crate) fn answered(&self, look: u64) {
+        self.answered.send_replace(look);
+    }
+
+    /// Whether the in-process tier is as new as a lease that was taken when the bus had been asked so often. In a cluster
+    /// nobody knows: what others invalidate leaves the second tier some time before the bus tells of it.
+    pub(crate) fn has_caught_up(&self, since: u64) -> bool {
+        // What this process invalidates itself is no news on its bus: it is between its fences meanwhile.
+        self.store.servers().is_single()
+            && self.announcing.load(Ordering::SeqCst) == 0
+            && *self.answered.borrow() > since
+    }
+
+    /// Asks the bus, and waits until what it has told is applied; as long as an operation may take.
+    pub(crate) async fn catch_up(&self, since: u64) -> bool {
+        if !self.store.servers().is_single() {
+            return false;
+        }
+        self.look.notify_one();
+        let mut answered = self.answered.subscribe();
+        _ = in_time(self.settings.op_timeout, answered.wait_for(|look| *look > since)).await;
+        self.has_caught_up(since)
+    }
+
+    /// An invalidation of this process has begun; it ends when this is dropped.
+    pub(crate) fn announcing(&self) -> Announcing {
+        self.announcing.fetch_add(1, Ordering::SeqCst);
+        Announcing(Arc::clone(&self.announcing))
+    }
+
     pub(crate) fn set_lost(&self) {
         *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
@@ -227,6 +291,16 @@ impl Second {
     /// Whether this process has applied what the token stands for.
     pub(crate) fn has_applied(&self, token: &Token) -> bool {
         token.is_of(&self.id) || self.has_read(token.position())
+    }
+}
+
+/// An invalidation of this process that is under way.
+#[derive(Debug)]
+pub(crate) struct Announcing(Arc<AtomicUsize>);
+
+impl Drop for Announcing {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -122,6 +122,16 @@ impl Drop for Wait {
             drop(waker);
         }
     }
+}
+
+/// The output of `future`, if it comes within `most`.
+pub(crate) async fn in_time<F: Future>(most: Duration, future: F) -> Option<F::Output> {
+    let (mut future, mut over) = (pin!(future), pin!(sleep(most)));
+    std::future::poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => over.as_mut().poll(context).map(|()| None),
+    })
+    .await
 }
 
 #[cfg(test)]

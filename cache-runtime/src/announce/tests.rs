@@ -1,6 +1,7 @@
 //! Who waits until all processes know believes nobody whom this process has not looked at.
 
 use super::*;
+use crate::rules::Rules;
 use crate::second::SecondSettings;
 use crate::store::Position;
 use crate::testing::RedisServer;
@@ -24,7 +25,7 @@ async fn told(second: &Second) -> Receipt {
 async fn a_list_behind_another_connection_counts_when_its_server_was_looked_at() {
     let server = RedisServer::start().expect("redis-server is installed");
     let settings = SecondSettings { url: Some(server.url()), max_staleness: RIGHT, ..SecondSettings::default() };
-    let second = Second::open("test", [0; 32], settings).await.expect("a server").expect("a URL");
+    let second = Second::open("test", [0; 32], settings, Rules::ALL).await.expect("a server").expect("a URL");
     let receipt = told(&second).await;
     let position = receipt.token().expect("it is applied").position();
     let generations = second.store.servers().generation();

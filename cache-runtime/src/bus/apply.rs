@@ -19,8 +19,11 @@ pub(crate) trait Apply: Send + Sync {
     /// Fences off everything.
     fn drop_all(&self);
 
-    /// Everything that was on the bus at some moment is applied: the in-process tier may serve until `until`.
-    fn extend(&self, until: Moment);
+    /// The bus is about to be asked what is new: the number of this look.
+    fn asks(&self) -> u64;
+
+    /// Everything that was on the bus at this look is applied: the in-process tier may serve until `until`.
+    fn extend(&self, until: Moment, look: u64);
 
     /// Everything up to here is applied, as the server tells it behind connections of this generation.
     fn applied(&self, position: Position, generation: u64);

@@ -342,7 +342,11 @@ impl Apply for Process {
         self.log.note("drop all");
     }
 
-    fn extend(&self, until: Moment) {
+    fn asks(&self) -> u64 {
+        0
+    }
+
+    fn extend(&self, until: Moment, _look: u64) {
         self.log.note("extend");
         self.log.note(format!("extend to {}", until.millis()));
     }

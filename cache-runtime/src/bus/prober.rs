@@ -83,7 +83,7 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         self.check_server(generation).await?;
         self.register().await?;
         let Links { apply, settings, .. } = self.links;
-        let sent = apply.time().now();
+        let (look, sent) = (apply.asks(), apply.time().now());
         let is_unreadable = self.late >= LATE && self.reader.from().is_some();
         let probe = self.probe().await?;
         let received = apply.time().now();
@@ -110,7 +110,7 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
             Step::Apply(messages) => {
                 self.apply(&messages).await;
                 let from = if settings.rules.holds(Rule::RightFromSending) { sent } else { apply.time().now() };
-                self.extend(generation, from);
+                self.extend(generation, from, look);
                 if messages.is_empty() { Turn::Rest } else { Turn::Again }
             }
         };
@@ -245,12 +245,12 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
     }
 
     /// All that was on the bus when it was asked is applied.
-    fn extend(&mut self, generation: u64, from: Moment) {
+    fn extend(&mut self, generation: u64, from: Moment, look: u64) {
         if !self.is_still(generation) {
             return;
         }
         let until = from.after(self.links.settings.max_staleness);
-        self.links.apply.extend(until);
+        self.links.apply.extend(until, look);
         self.right = Some(until);
         if std::mem::take(&mut self.is_blind) {
             tracing::info!("the bus is read again: the in-process tier is in use");

@@ -54,7 +54,7 @@ impl World {
         let (journals, gone) = (Arc::clone(&journal), Arc::clone(&is_gone));
         let process = Process { log: Arc::clone(&log), time, is_gone: gone, journal: journals };
         let settings = Settings { id: "me".to_owned(), max_staleness, most: 3, is_cold_after_loss, rules };
-        let reading = run(Arc::clone(&server), process, table, Arc::clone(&journal), settings);
+        let reading = run(Arc::clone(&server), process, table, Arc::clone(&journal), settings, Arc::default());
         let running = tokio::spawn(reading);
         Self { server, log, journal, is_gone, running }
     }

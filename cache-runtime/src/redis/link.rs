@@ -16,10 +16,10 @@ use crate::redis::backoff::Backoff;
 use crate::redis::breaker::{Breaker, Verdict};
 use crate::redis::connection::Connection;
 use crate::redis::outage::{Absence, Outages};
-use crate::redis::session::{Access, Driver, NoSession, Purpose, in_time};
+use crate::redis::session::{Access, Driver, NoSession, Purpose};
 use crate::redis::target::Address;
 use crate::sync::lock;
-use crate::timer;
+use crate::timer::{self, in_time};
 
 /// How long a connection may be silent before it is asked whether it still works.
 const SILENCE: Duration = Duration::from_secs(5);

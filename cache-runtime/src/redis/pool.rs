@@ -15,8 +15,9 @@ use crate::redis::mget::Mget;
 use crate::redis::packed::Packed;
 use crate::redis::refusal::{self, Answer, Redirect, Unfit};
 use crate::redis::reply::{self, Found};
-use crate::redis::session::{Access, NoSession, Purpose, in_time};
+use crate::redis::session::{Access, NoSession, Purpose};
 use crate::redis::target::Address;
+use crate::timer::in_time;
 
 /// Connections to one server, for one purpose.
 #[derive(Debug)]

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::redis::backoff::Backoff;
 use crate::redis::outage::Absence;
-use crate::redis::session::{NoSession, in_time};
+use crate::redis::session::NoSession;
 use crate::redis::target::Address;
 use crate::redis::topology::{Primaries, Topology};
-use crate::timer;
+use crate::timer::{self, in_time};
 
 pub(crate) use self::cluster::ClusterScout;
 pub(crate) use self::sentinel::SentinelScout;

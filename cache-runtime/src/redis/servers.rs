@@ -250,6 +250,11 @@ impl Servers {
         self.topology.one_slot_each()
     }
 
+    /// The place of the server that has this slot, among all; nothing where none has it.
+    pub(crate) fn server_of(&self, slot: HashSlot) -> Option<usize> {
+        self.topology.server_of(slot)
+    }
+
     /// Of these slots, one of each primary that has any.
     pub(crate) fn one_slot_of_each(&self, slots: impl IntoIterator<Item = HashSlot>) -> Vec<HashSlot> {
         self.topology.one_slot_of_each(slots)

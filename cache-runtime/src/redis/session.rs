@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Mutex;
-use std::task::Poll;
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, SendError};
@@ -27,7 +24,7 @@ use crate::redis::target::{Address, Login};
 use crate::redis::tls::Tls;
 use crate::store::LONGEST_MESSAGE;
 use crate::sync::lock;
-use crate::timer;
+use crate::timer::in_time;
 
 /// Commands that may wait to be written before callers wait too.
 const QUEUE: usize = 1_024;
@@ -248,16 +245,6 @@ impl<C> fmt::Debug for Session<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Session")
     }
-}
-
-/// The output of `future`, if it comes within `most`.
-pub(crate) async fn in_time<F: Future>(most: Duration, future: F) -> Option<F::Output> {
-    let (mut future, mut over) = (pin!(future), pin!(timer::sleep(most)));
-    std::future::poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => over.as_mut().poll(context).map(|()| None),
-    })
-    .await
 }
 
 fn hear(pushes: &broadcast::Sender<Push>, info: PushInfo) {

@@ -42,6 +42,8 @@ pub(crate) struct StoreSettings {
     pub(crate) lease: Duration,
     /// How many replicas must have an invalidation before it counts.
     pub(crate) min_replicas: usize,
+    /// How often an invalidation of several slots happens.
+    pub(crate) most_rounds: usize,
 }
 
 impl Default for StoreSettings {
@@ -53,6 +55,7 @@ impl Default for StoreSettings {
             bus_length: 100_000,
             lease: Duration::from_secs(2),
             min_replicas: 0,
+            most_rounds: 1,
         }
     }
 }
@@ -69,6 +72,7 @@ pub(crate) struct Store {
     bus_length: usize,
     lease: Duration,
     min_replicas: usize,
+    most_rounds: usize,
     op_timeout: Duration,
     runtime: Handle,
     listening: AbortHandle,
@@ -98,6 +102,7 @@ impl Store {
             bus_length: settings.bus_length,
             lease: settings.lease,
             min_replicas: settings.min_replicas,
+            most_rounds: settings.most_rounds,
             servers,
             wakes,
             op_timeout,

@@ -135,6 +135,10 @@ impl Topology {
         self.read().primaries.one_slot_each()
     }
 
+    pub(crate) fn server_of(&self, slot: HashSlot) -> Option<usize> {
+        self.read().primaries.place(slot)
+    }
+
     pub(crate) fn one_slot_of_each(&self, slots: impl IntoIterator<Item = HashSlot>) -> Vec<HashSlot> {
         self.read().primaries.one_slot_of_each(slots)
     }

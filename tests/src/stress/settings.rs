@@ -134,6 +134,8 @@ const RULES: &[(&str, Rule)] = &[
     ("identity", Rule::Identity),
     ("journal", Rule::Journal),
     ("routes", Rule::Routes),
+    ("nested", Rule::Nested),
+    ("rounds", Rule::Rounds),
 ];
 
 /// The rule with this name.

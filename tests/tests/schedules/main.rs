@@ -39,6 +39,7 @@ mod under_way;
 
 mod batches;
 mod bus;
+mod nested;
 mod stopped_server;
 mod sync;
 
@@ -69,6 +70,8 @@ mod rules {
         FencesFirst,
         /// Who serves looks at the right before it looks at the fence.
         RightFirst,
+        /// An invalidation of several keys happens more than once.
+        Rounds,
     }
 
     #[derive(Clone, Copy, Debug)]

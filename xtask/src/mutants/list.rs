@@ -226,6 +226,14 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         tests: &["races::race_14_without_that_rule_it_serves_the_old_value"],
         ..without("blind and serving", "right")
     },
+    Mutant {
+        tests: &["nested::without_that_rule_everybody_reads_the_old_value"],
+        ..without("loads made of what one process still keeps", "nested")
+    },
+    Mutant {
+        tests: &["schedules::nested::without_rounds_it_is_made_of_what_is_about_to_become_invalid"],
+        ..without("several keys made invalid once", "rounds")
+    },
     Mutant { model: &["Recent"], ..impossible("nothing repeated after a failover", OF_THE_MODEL) },
     Mutant {
         model: &["GapAlone"],

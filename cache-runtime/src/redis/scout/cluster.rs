@@ -4,9 +4,10 @@
 use redis::{Pipeline, Value};
 
 use crate::redis::pool::Miss;
-use crate::redis::session::{NoSession, Purpose, in_time};
+use crate::redis::session::{NoSession, Purpose};
 use crate::redis::target::Address;
 use crate::redis::topology::{Primaries, Topology};
+use crate::timer::in_time;
 
 /// Asks a cluster's nodes.
 pub(crate) struct ClusterScout {

@@ -1,5 +1,6 @@
-//! Several commands at once: those of one cluster slot in one flush and in their order, those of others beside them.
+//! Several commands at once: those of one server in one flush and in their order, those of others beside them.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
@@ -14,16 +15,17 @@ pub(crate) type Addressed = (HashSlot, Cmd);
 
 /// A reply for each command, in their order.
 pub(crate) async fn flush(servers: &Servers, commands: Vec<Addressed>) -> Vec<Result<Value, Fault>> {
-    let mut numbered: Vec<(usize, Addressed)> = commands.into_iter().enumerate().collect();
-    numbered.sort_by_key(|(_, (slot, _))| *slot);
-    let mut flights = Vec::new();
-    while let Some((_, (slot, _))) = numbered.first() {
-        let slot = *slot;
-        let rest = numbered.split_off(numbered.partition_point(|(_, (other, _))| *other == slot));
-        let (numbers, commands) = numbered.into_iter().map(|(number, (_, command))| (number, command)).unzip();
-        flights.push(send(servers, slot, numbers, commands));
-        numbered = rest;
+    // As the servers are now: one that has lost a slot meanwhile sends on who asks for it.
+    let mut by_server: BTreeMap<_, Vec<(usize, Addressed)>> = BTreeMap::new();
+    for (number, command) in commands.into_iter().enumerate() {
+        by_server.entry(servers.server_of(command.0)).or_default().push((number, command));
     }
+    let flights = by_server.into_values().map(|commands| {
+        let slot = commands[0].1.0;
+        let (numbers, commands) = commands.into_iter().map(|(number, (_, command))| (number, command)).unzip();
+        send(servers, slot, numbers, commands)
+    });
+    let flights = flights.collect();
     let mut replies: Vec<(usize, Result<Value, Fault>)> = all(flights).await.into_iter().flatten().collect();
     replies.sort_by_key(|(number, _)| *number);
     replies.into_iter().map(|(_, reply)| reply).collect()

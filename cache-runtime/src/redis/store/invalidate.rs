@@ -93,11 +93,17 @@ impl Store {
     }
 
     /// Every slot has acknowledged, with its replicas, and no server has changed since the first was asked.
+    ///
+    /// In several rounds, where there are several slots: what a load makes of other cached values between two of them goes
+    /// with the next.
     async fn unlink_everywhere(&self, invalidation: &Invalidation) -> Result<(), Fault> {
         let generation = self.servers.generation();
+        let slots = self.unlink_commands(invalidation).len();
         for _ in 0..TRIES {
             let before = *generation.borrow();
-            self.send(self.unlink_commands(invalidation)).await?;
+            for _ in 0..slots.min(self.most_rounds) {
+                self.send(self.unlink_commands(invalidation)).await?;
+            }
             self.put(invalidation).await?;
             if *generation.borrow() == before {
                 return Ok(());

@@ -1,0 +1,148 @@
+//! A cached function over another one: its value is kept for all, so it is made of nothing that one process alone still
+//! takes for new.
+//!
+//! Caches in one process stand for processes: they share nothing but the server. What the bus tells one of them is held by
+//! a proxy.
+
+#![expect(unused_variables, reason = "keys are what tells these calls apart")]
+
+use std::time::Duration;
+
+use cache_runtime::testing::Rule;
+use cache_runtime::{Builder, Cache, Delivery, Event, cached};
+use cache_tests::Gate;
+use cache_tests::fault_proxy::{Fault, FaultProxy};
+use cache_tests::on_redis::{process, process_with};
+use cache_tests::redis_server::RedisServer;
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Serialize, Deserialize)]
+struct Changed {
+    id: u64,
+}
+
+#[cached(ttl = "1m", key = "inner:<id>", invalidate_on = "Changed")]
+async fn inner(id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    source.load().await
+}
+
+#[cached(ttl = "1m", key = "near:<id>", l2 = off, invalidate_on = "Changed")]
+async fn near(id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    source.load().await
+}
+
+#[cached(ttl = "1m", key = "over-inner:<id>", l1 = off, invalidate_on = "Changed")]
+async fn over_inner(id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    inner(id, source).await
+}
+
+#[cached(ttl = "1m", key = "over-near:<id>:<part>", invalidate_on = "Changed => over-near:<id>:*")]
+async fn over_near(id: u64, part: u64, #[cache(skip)] source: &Gate) -> u64 {
+    near(id, source).await
+}
+
+/// The loads of a load that nobody keeps for others.
+#[cached(ttl = "1m", key = "near-over-near:<id>", l2 = off, invalidate_on = "Changed")]
+async fn near_over_near(id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    near(id, source).await
+}
+
+/// A process that hears nothing of what happens from now on, and one that hears everything.
+struct Two {
+    server: RedisServer,
+    proxy: FaultProxy,
+    deaf: Cache,
+    other: Cache,
+}
+
+impl Two {
+    async fn start(rules: &[Rule]) -> Self {
+        let server = RedisServer::start();
+        let proxy = FaultProxy::start(server.address()).expect("a port is free");
+        // For so long the deaf one may serve what it keeps.
+        let long = |builder: Builder| builder.max_staleness(Duration::from_mins(1));
+        let rules = rules.to_vec();
+        let without =
+            move |builder: Builder| rules.iter().fold(long(builder), |builder, rule| builder.without_rule(*rule));
+        let deaf = process_with(&server.url_at(proxy.port()), without).await;
+        let other = process(&server.url(), &[]).await;
+        Self { server, proxy, deaf, other }
+    }
+
+    fn hold_bus(&self) {
+        self.proxy.named("test:bus").both(Fault::Hold);
+        self.proxy.named("test:ear").both(Fault::Hold);
+    }
+
+    async fn change(&self, source: &Gate) {
+        source.commit();
+        let receipt = self.other.publish(&Changed { id: 1 }).await.expect("the event is JSON");
+        assert_eq!(receipt.delivery(), Delivery::Applied);
+    }
+
+    /// What a process that was not there before reads, with and without a load.
+    async fn anew<T>(&self, call: impl Future<Output = T>) -> T {
+        process(&self.server.url(), &[]).await.scope(call).await
+    }
+}
+
+async fn made_of_what_is_kept_in_memory(rules: &[Rule]) -> (u64, u64) {
+    let (two, source) = (Two::start(rules).await, Gate::new());
+    assert_eq!(two.deaf.scope(inner(1, &source)).await, 0);
+    two.hold_bus();
+    two.change(&source).await;
+    assert_eq!(two.deaf.scope(inner(1, &source)).await, 0, "it has not heard of it, and may serve it for a minute");
+    let made = two.deaf.scope(over_inner(1, &source)).await;
+    (made, two.anew(over_inner(1, &source)).await)
+}
+
+#[tokio::test]
+async fn a_value_for_all_is_not_made_of_what_one_process_still_keeps() {
+    assert_eq!(made_of_what_is_kept_in_memory(&[]).await, (1, 1));
+}
+
+#[tokio::test]
+async fn without_that_rule_everybody_reads_the_old_value() {
+    assert_eq!(made_of_what_is_kept_in_memory(&[Rule::Nested]).await, (0, 0));
+}
+
+#[tokio::test]
+async fn nor_of_what_is_kept_in_memory_alone() {
+    for (rules, expected) in [(&[][..], (1, 1)), (&[Rule::Nested][..], (0, 0))] {
+        let (two, source) = (Two::start(rules).await, Gate::new());
+        assert_eq!(two.deaf.scope(near(1, &source)).await, 0);
+        two.hold_bus();
+        two.change(&source).await;
+        let made = two.deaf.scope(over_near(1, 1, &source)).await;
+        assert_eq!((made, two.anew(over_near(1, 1, &source)).await), expected, "{rules:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_in_memory_alone_is_used_once_the_bus_has_told_that_it_is_new() {
+    let (two, source) = (Two::start(&[]).await, Gate::new());
+    for part in 0..10 {
+        assert_eq!(two.deaf.scope(over_near(1, part, &source)).await, 0);
+    }
+    assert_eq!(source.loads(), 1, "it is asked of the bus, not of the source");
+}
+
+#[tokio::test]
+async fn a_value_for_this_process_alone_is_as_old_as_what_it_is_made_of() {
+    let (two, source) = (Two::start(&[]).await, Gate::new());
+    assert_eq!(two.deaf.scope(near(1, &source)).await, 0);
+    two.hold_bus();
+    assert_eq!(two.deaf.scope(near_over_near(1, &source)).await, 0);
+    assert_eq!(source.loads(), 1, "nobody has to be asked");
+}
+
+#[tokio::test]
+async fn who_comes_after_a_token_is_given_nothing_made_of_older_values() {
+    let (two, source) = (Two::start(&[]).await, Gate::new());
+    assert_eq!(two.deaf.scope(near(1, &source)).await, 0);
+    two.hold_bus();
+    source.commit();
+    let receipt = two.other.publish(&Changed { id: 1 }).await.expect("the event is JSON");
+    let token = receipt.token().expect("it is applied");
+    assert_eq!(two.deaf.after(&token).scope(near_over_near(1, &source)).await, 1);
+}
