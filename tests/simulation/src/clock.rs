@@ -1,4 +1,4 @@
-//! What was done to the server's clock, and which promises cannot be asked about then: those that are measured on it.
+//! What was done to the servers' clocks, and which promises cannot be asked about then: those that are measured on it.
 
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ pub(crate) struct Changes(Vec<Change>);
 #[derive(Clone, Copy, Debug)]
 struct Change {
     at: Nanos,
+    /// Whose clock.
+    shard: usize,
     /// How far the clock has jumped, in milliseconds.
     jump: i64,
     /// How much faster it goes from now on, in millionths.
@@ -21,8 +23,8 @@ struct Change {
 }
 
 impl Changes {
-    pub(crate) fn add(&mut self, at: Nanos, jump: i64, drift: i64) {
-        self.0.push(Change { at, jump, drift });
+    pub(crate) fn add(&mut self, at: Nanos, shard: usize, jump: i64, drift: i64) {
+        self.0.push(Change { at, shard, jump, drift });
     }
 
     /// Whether anything was done to it.
@@ -60,8 +62,10 @@ impl Changes {
 
     /// Each with the time until which its drift shows: for so long after the next one.
     fn with_ends(&self, shows: Nanos) -> impl Iterator<Item = (Change, Nanos)> {
-        let ends = self.0.iter().skip(1).map(move |next| next.at + shows).chain([Nanos::MAX]);
-        self.0.iter().copied().zip(ends)
+        self.0.iter().enumerate().map(move |(number, change)| {
+            let next = self.0[number + 1..].iter().find(|next| next.shard == change.shard);
+            (*change, next.map_or(Nanos::MAX, |next| next.at + shows))
+        })
     }
 }
 
@@ -84,7 +88,7 @@ mod tests {
 
     fn changes(jump: i64, drift: i64) -> Changes {
         let mut changes = Changes::default();
-        changes.add(10 * SECOND, jump, drift);
+        changes.add(10 * SECOND, 0, jump, drift);
         changes
     }
 

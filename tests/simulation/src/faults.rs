@@ -1,6 +1,7 @@
 //! What goes wrong, and how it is well again.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 use cache_tests::history::{Nanos, ProcessNumber};
@@ -26,17 +27,17 @@ pub(crate) struct Faults {
 }
 
 impl Run<'_> {
-    pub(crate) fn begin_fault(&mut self, step: usize, fault: Fault) {
+    pub(crate) fn begin_fault(&mut self, step: usize, fault: Fault, shard: Option<usize>) {
         match fault {
             Fault::Partition { .. } => {
-                let partition = fault.partition(|seat| self.seats[seat]).expect("it is one");
+                let partition = fault.partition(shard, |seat| self.seats[seat]).expect("it is one");
                 self.faults.partitions.insert(step, partition);
                 self.partition();
             }
-            Fault::Reset { seat, purpose } => self.reset(seat, purpose),
+            Fault::Reset { seat, purpose } => self.reset(seat, shard, purpose),
             Fault::Tear { seat, way } => {
                 let mut network = self.world.network.borrow_mut();
-                for connection in network.of(Some(self.seats[seat])) {
+                for connection in network.of(Some(self.seats[seat]), shard) {
                     network.tear(connection, Tear::Middle(way));
                 }
             }
@@ -46,28 +47,53 @@ impl Run<'_> {
                 self.faults.paused.insert(step, self.seats[seat]);
             }
             Fault::Crash { seat, writes } => self.doom(step, seat, writes),
-            Fault::Clock { by } => self.change_clock(|clock| clock.ahead += by),
-            Fault::Drift { by } => self.change_clock(|clock| clock.drift = by),
-            Fault::Restart { .. } => self.stop_server(),
-            Fault::Failover { .. } => {
-                self.stop_server();
-                self.start_server(step);
+            Fault::Trim { left } => {
+                let bus = self.bus_shard();
+                self.hosts[bus].redis.trim(BUS, left);
             }
-            other => self.begin_data_fault(other),
+            Fault::Migrate { piece, to } => self.migrate(piece, to),
+            of_server => self.shards(shard).for_each(|shard| self.begin_server_fault(step, of_server, shard)),
         }
     }
 
-    /// It stays so.
-    fn change_clock(&mut self, change: impl FnOnce(&mut Clock)) {
-        let before = self.host.millis();
-        change(&mut self.host.clock);
-        let jump = self.host.millis().cast_signed() - before.cast_signed();
-        self.shared.state().clock.add(self.world.now(), jump, self.host.clock.drift);
+    /// The servers that are meant.
+    pub(crate) fn shards(&self, shard: Option<usize>) -> Range<usize> {
+        shard.map_or(0..self.hosts.len(), |shard| shard..shard + 1)
     }
 
-    /// What concerns the server's data and answers.
-    fn begin_data_fault(&mut self, fault: Fault) {
-        let host = &mut self.host;
+    fn begin_server_fault(&mut self, step: usize, fault: Fault, shard: usize) {
+        match fault {
+            Fault::Clock { by } => self.change_clock(shard, |clock| clock.ahead += by),
+            Fault::Drift { by } => self.change_clock(shard, |clock| clock.drift = by),
+            Fault::Restart { .. } => self.stop_server(shard),
+            Fault::Failover { .. } => {
+                self.stop_server(shard);
+                self.start_server(step, shard);
+                self.take_over(shard);
+            }
+            Fault::PauseWrites => self.pause_writes(shard, true),
+            other => self.begin_data_fault(other, shard),
+        }
+    }
+
+    fn pause_writes(&mut self, shard: usize, is_paused: bool) {
+        let world = Rc::clone(&self.world);
+        self.hosts[shard].pause(&mut world.network.borrow_mut(), is_paused);
+        self.spread(shard);
+    }
+
+    /// It stays so.
+    fn change_clock(&mut self, shard: usize, change: impl FnOnce(&mut Clock)) {
+        let host = &mut self.hosts[shard];
+        let before = host.millis();
+        change(&mut host.clock);
+        let jump = host.millis().cast_signed() - before.cast_signed();
+        self.shared.state().clock.add(self.world.now(), shard, jump, host.clock.drift);
+    }
+
+    /// What concerns a server's data and answers.
+    fn begin_data_fault(&mut self, fault: Fault, shard: usize) {
+        let host = &mut self.hosts[shard];
         match fault {
             Fault::Evict { one_of } => {
                 for name in host.redis.names(host.millis()) {
@@ -76,17 +102,17 @@ impl Run<'_> {
                     }
                 }
             }
-            Fault::Trim { left } => host.redis.trim(BUS, left),
             Fault::Flush => host.redis.names(0).iter().for_each(|name| host.redis.evict(name)),
             Fault::ForgetScripts => host.redis.forget_scripts(),
             Fault::Refuse(refusal) => host.redis.refusal = refusal,
+            Fault::NoReplicas => host.redis.replicas = 0,
             other => unreachable!("{other:?} is no matter of data"),
         }
     }
 
     /// The fault that was this step of the plan is over; nothing if it has been before.
     pub(crate) fn heal(&mut self, step: usize) {
-        let What::Fault(fault, _) = self.plan.steps[step].what else { return };
+        let What::Fault(fault, _, shard) = self.plan.steps[step].what else { return };
         match fault {
             Fault::Partition { .. } if self.faults.partitions.remove(&step).is_some() => self.partition(),
             Fault::Slow(_) => self.world.network.borrow_mut().delays = self.plan.settings.delays,
@@ -116,8 +142,16 @@ impl Run<'_> {
                     !is_spared
                 });
             }
-            Fault::Restart { .. } if !self.host.is_up() => self.start_server(step),
-            Fault::Refuse(_) => self.host.redis.refusal = Refusal::Nothing,
+            of_server => self.shards(shard).for_each(|shard| self.heal_server(step, of_server, shard)),
+        }
+    }
+
+    fn heal_server(&mut self, step: usize, fault: Fault, shard: usize) {
+        match fault {
+            Fault::Restart { .. } if !self.hosts[shard].is_up() => self.start_server(step, shard),
+            Fault::Refuse(_) => self.hosts[shard].redis.refusal = Refusal::Nothing,
+            Fault::NoReplicas => self.hosts[shard].redis.replicas = self.plan.settings.replicas,
+            Fault::PauseWrites => self.pause_writes(shard, false),
             _ => {}
         }
     }
@@ -128,10 +162,10 @@ impl Run<'_> {
         network.hold_again();
     }
 
-    fn reset(&mut self, seat: Option<usize>, purpose: Option<Purpose>) {
+    fn reset(&mut self, seat: Option<usize>, shard: Option<usize>, purpose: Option<Purpose>) {
         let world = Rc::clone(&self.world);
         let mut network = world.network.borrow_mut();
-        let mut connections = network.of(seat.map(|seat| self.seats[seat]));
+        let mut connections = network.of(seat.map(|seat| self.seats[seat]), shard);
         connections.retain(|number| purpose.is_none_or(|purpose| network.connections[number].purpose == purpose));
         let mut woken = Vec::new();
         for connection in connections {
@@ -169,11 +203,11 @@ impl Run<'_> {
         self.faults.dead.insert(step, seat);
     }
 
-    fn stop_server(&mut self) {
+    fn stop_server(&mut self, shard: usize) {
         let world = Rc::clone(&self.world);
         let mut network = world.network.borrow_mut();
         let mut woken = Vec::new();
-        for connection in self.host.crash() {
+        for connection in self.hosts[shard].crash() {
             woken.extend(network.reset(connection));
         }
         drop(network);
@@ -181,16 +215,19 @@ impl Run<'_> {
         self.wake_all();
     }
 
-    fn start_server(&mut self, step: usize) {
-        let What::Fault(fault, _) = self.plan.steps[step].what else { return };
+    fn start_server(&mut self, step: usize, shard: usize) {
+        let What::Fault(fault, ..) = self.plan.steps[step].what else { return };
         let data = match fault.loses() {
             Some(age) => {
                 let (at, now) = (self.plan.steps[step].at, self.world.now());
-                self.faults.lost.push((at.saturating_sub(age), now));
-                self.remembered.remove(&step).unwrap_or_else(|| Redis::new("nothing"))
+                // A server that takes over has what was said to be on all replicas.
+                if !(matches!(fault, Fault::Failover { .. }) && self.plan.settings.replicas > 0) {
+                    self.faults.lost.push((at.saturating_sub(age), now));
+                }
+                self.remembered.remove(&(step, shard)).unwrap_or_else(|| Redis::new("nothing"))
             }
             None => Redis::new("nothing"),
         };
-        self.host.start_with(&data);
+        self.hosts[shard].start_with(&data);
     }
 }

@@ -38,7 +38,9 @@ impl Run<'_> {
             ["event", "RecordChanged", "data", &json, "number", &number].map(|field| field.as_bytes().to_vec());
         let fields: Vec<_> = fields.into();
         let world = Rc::clone(&self.world);
-        let Some(id) = self.host.add(&mut world.network.borrow_mut(), BUS, &fields) else { return };
+        let bus = self.bus_shard();
+        let Some(id) = self.hosts[bus].add(&mut world.network.borrow_mut(), BUS, &fields) else { return };
+        self.spread(bus);
         let version = self.shared.commit(Place { function: Function::Strict, record }.counter());
         self.shared
             .say(|| format!("    a foreign publisher: commits version {version} of record {record}, tells {id}"));
@@ -57,7 +59,7 @@ impl Run<'_> {
     }
 
     fn was_read(&self, told: &Told) -> bool {
-        let is_there = self.host.redis.has_message(BUS, told.id, &told.fields);
+        let is_there = self.hosts[self.bus_shard()].redis.has_message(BUS, told.id, &told.fields);
         let is_heard = told.readers.iter().any(|process| self.processes[*process as usize].is_alive());
         // Ids are by the server's clock: how far back the processes go is not known if it was set.
         let since = if self.shared.state().clock.was_changed() { 0 } else { READ_AGAIN };

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_runtime::{Error, Event, Receipt, cached};
+use cache_runtime::{Error, Event, Peek, Receipt, cached};
 use cache_tests::history::{KeyNumber, Nanos, ProcessNumber, Version};
 use serde::{Deserialize, Serialize};
 
@@ -76,10 +76,22 @@ pub(crate) enum Function {
     StrictPut,
     /// In both tiers; values are put.
     BoundedPut,
+    /// In the in-process tier alone.
+    Near,
+    /// The same, served past its ttl while it is refreshed, in a group.
+    NearStale,
+    /// Without an in-process tier, over `Bounded`: a load inside a load.
+    Nested,
+    /// In both tiers, over `Near`.
+    OverNear,
+    /// In the in-process tier alone, over `Near`.
+    NestedNear,
+    /// In both tiers, over `Nested`.
+    Deep,
 }
 
 impl Function {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Strict,
         Self::StrictGrouped,
         Self::Bounded,
@@ -88,18 +100,31 @@ impl Function {
         Self::Optional,
         Self::StrictPut,
         Self::BoundedPut,
+        Self::Near,
+        Self::NearStale,
+        Self::Nested,
+        Self::OverNear,
+        Self::NestedNear,
+        Self::Deep,
     ];
 
+    /// So many of them there were from the beginning.
+    pub(crate) const FIRST: usize = 8;
+
     pub(crate) fn is_strict(self) -> bool {
-        matches!(self, Self::Strict | Self::StrictGrouped | Self::StrictPut)
+        matches!(self, Self::Strict | Self::StrictGrouped | Self::StrictPut | Self::Nested)
     }
 
     pub(crate) fn is_put(self) -> bool {
         matches!(self, Self::StrictPut | Self::BoundedPut)
     }
 
+    pub(crate) fn is_nested(self) -> bool {
+        matches!(self, Self::Nested | Self::OverNear | Self::NestedNear | Self::Deep)
+    }
+
     pub(crate) fn is_grouped(self) -> bool {
-        matches!(self, Self::StrictGrouped | Self::BoundedGrouped)
+        matches!(self, Self::StrictGrouped | Self::BoundedGrouped | Self::NearStale)
     }
 
     /// The longest that a value may be served after it was loaded.
@@ -107,8 +132,13 @@ impl Function {
         match self {
             Self::Strict | Self::StrictGrouped | Self::StrictPut => Duration::from_secs(4),
             // A second, and two more while it is refreshed.
-            Self::Stale | Self::Bounded | Self::BoundedGrouped | Self::BoundedPut => Duration::from_secs(3),
+            Self::Stale | Self::Bounded | Self::BoundedGrouped | Self::BoundedPut | Self::Near | Self::NearStale => {
+                Duration::from_secs(3)
+            }
             Self::Optional => Duration::from_secs(2),
+            // What they are over, and then their own.
+            Self::Nested | Self::OverNear | Self::NestedNear => Duration::from_secs(3 + 2),
+            Self::Deep => Duration::from_secs(3 + 2 + 2),
         }
     }
 }
@@ -265,6 +295,52 @@ async fn bounded_put(group: u64, id: u64, #[cache(skip)] origin: Origin) -> Resu
     origin.load(Function::BoundedPut, group, id).await
 }
 
+#[cached(ttl = "3s", key = "near:<group>:<id>", l2 = off, invalidate_on = "RecordChanged")]
+async fn near(group: u64, id: u64, #[cache(skip)] origin: Origin) -> Result<Seen, Unlucky> {
+    origin.load(Function::Near, group, id).await
+}
+
+#[cached(
+    ttl = "1s",
+    stale_while_revalidate = "2s",
+    key = "near-stale:<group>:<id>",
+    l2 = off,
+    invalidate_on = ["RecordChanged", "GroupChanged => near-stale:<group>:*"]
+)]
+async fn near_stale(group: u64, id: u64, #[cache(skip)] origin: Origin) -> Result<Seen, Unlucky> {
+    origin.load(Function::NearStale, group, id).await
+}
+
+#[cached(ttl = "2s", key = "nested:<group>:<id>", l1 = off, invalidate_on = "RecordChanged")]
+async fn nested(group: u64, id: u64, #[cache(skip)] origin: &Origin) -> Result<Seen, Unlucky> {
+    take_time().await;
+    Ok((*bounded(group, id, *origin).await).clone())
+}
+
+#[cached(ttl = "2s", key = "over-near:<group>:<id>", invalidate_on = "RecordChanged")]
+async fn over_near(group: u64, id: u64, #[cache(skip)] origin: Origin) -> Result<Seen, Unlucky> {
+    near(group, id, origin).await
+}
+
+#[cached(ttl = "2s", key = "nested-near:<group>:<id>", l2 = off, invalidate_on = "RecordChanged")]
+async fn nested_near(group: u64, id: u64, #[cache(skip)] origin: Origin) -> Result<Seen, Unlucky> {
+    let seen = near(group, id, origin).await;
+    take_time().await;
+    seen
+}
+
+#[cached(ttl = "2s", key = "deep:<group>:<id>", invalidate_on = "RecordChanged")]
+async fn deep(group: u64, id: u64, #[cache(skip)] origin: Origin) -> Result<Seen, Unlucky> {
+    take_time().await;
+    nested(group, id, &origin).await
+}
+
+/// What a load that is over another one does by itself.
+async fn take_time() {
+    let own = shared().draw_pause();
+    pause(own).await;
+}
+
 /// Whether this version of an optional value is that there is none.
 pub(crate) fn is_absent(version: Version) -> bool {
     version % 4 == 3
@@ -282,7 +358,37 @@ pub(crate) async fn call(place: Place, origin: Origin) -> Result<Option<Seen>, U
         Function::Optional => optional(group, id, origin).await,
         Function::StrictPut => strict_put(group, id, &origin).await.map(Some),
         Function::BoundedPut => bounded_put(group, id, origin).await.map(Some),
+        Function::Near => near(group, id, origin).await.map(Some),
+        Function::NearStale => near_stale(group, id, origin).await.map(Some),
+        Function::Nested => nested(group, id, &origin).await.map(Some),
+        Function::OverNear => over_near(group, id, origin).await.map(Some),
+        Function::NestedNear => nested_near(group, id, origin).await.map(Some),
+        Function::Deep => deep(group, id, origin).await.map(Some),
     }
+}
+
+/// What is kept at this place; nothing where nothing is, or that there is nothing.
+pub(crate) async fn peek(place: Place) -> Result<Option<Seen>, Error> {
+    let (group, id) = (place.group(), place.id());
+    let kept = match place.function {
+        Function::Strict => strict_entry(group, id).peek().await,
+        Function::StrictGrouped => strict_grouped_entry(group, id).peek().await,
+        Function::Bounded => {
+            return Ok(bounded_entry(group, id).peek().await?.map(|peek| (**peek.value()).clone()));
+        }
+        Function::BoundedGrouped => bounded_grouped_entry(group, id).peek().await,
+        Function::Stale => stale_entry(group, id).peek().await,
+        Function::Optional => return Ok(optional_entry(group, id).peek().await?.and_then(Peek::into_value)),
+        Function::StrictPut => strict_put_entry(group, id).peek().await,
+        Function::BoundedPut => bounded_put_entry(group, id).peek().await,
+        Function::Near => near_entry(group, id).peek().await,
+        Function::NearStale => near_stale_entry(group, id).peek().await,
+        Function::Nested => nested_entry(group, id).peek().await,
+        Function::OverNear => over_near_entry(group, id).peek().await,
+        Function::NestedNear => nested_near_entry(group, id).peek().await,
+        Function::Deep => deep_entry(group, id).peek().await,
+    };
+    Ok(kept?.map(Peek::into_value))
 }
 
 /// Makes the value of this place invalid by its entry, in the cache that is current.
@@ -297,6 +403,12 @@ pub(crate) async fn invalidate(place: Place) -> Result<Receipt, Error> {
         Function::Optional => optional_entry(group, id).invalidate().await,
         Function::StrictPut => strict_put_entry(group, id).invalidate().await,
         Function::BoundedPut => bounded_put_entry(group, id).invalidate().await,
+        Function::Near => near_entry(group, id).invalidate().await,
+        Function::NearStale => near_stale_entry(group, id).invalidate().await,
+        Function::Nested => nested_entry(group, id).invalidate().await,
+        Function::OverNear => over_near_entry(group, id).invalidate().await,
+        Function::NestedNear => nested_near_entry(group, id).invalidate().await,
+        Function::Deep => deep_entry(group, id).invalidate().await,
     }
 }
 

@@ -1,24 +1,35 @@
-//! The machine of the server: its connections, its clock, its stops and starts.
+//! The machine of a server: its connections, its clock, its stops and starts.
 
 use std::collections::BTreeMap;
 
 use crate::network::{ConnectionNumber, Delivery, Network, Purpose, Way};
-use crate::server::{Effects, Id, Millis, Outcome, Redis, Reply, Session, parse};
+use crate::server::{Effects, Id, Map, Millis, Outcome, Redis, Reply, Seat, Session, moved, parse};
 use crate::world::{Event, world};
 
 /// When the world began, on the server's clock.
 const BEGAN: Millis = 1_800_000_000_000;
 
-/// The server's machine.
+/// A message and its channel.
+pub(crate) type Published = (Vec<u8>, Vec<u8>);
+
+/// A server's machine.
 #[derive(Debug)]
 pub(crate) struct Host {
+    /// Its shard. Without a cluster there is one.
+    shard: usize,
     pub(crate) redis: Redis,
     sessions: BTreeMap<ConnectionNumber, Client>,
     pub(crate) clock: Clock,
     is_up: bool,
+    /// Whoever writes waits.
+    is_paused: bool,
     runs: u32,
     rounds: u64,
     out: Vec<u8>,
+    /// What was published here, and has not gone to those who listen.
+    published: Vec<Published>,
+    /// Somebody was told that its replicas have everything.
+    has_replicated: bool,
 }
 
 /// A clock that somebody sets.
@@ -46,15 +57,22 @@ struct Waits {
 }
 
 impl Host {
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(shard: usize, map: Option<&Map>, replicas: u32) -> Self {
+        let mut redis = Redis::new(&format!("run-{shard}-1"));
+        redis.cluster = map.map(|map| Seat { map: map.clone(), shard });
+        redis.replicas = replicas;
         Self {
-            redis: Redis::new("run-1"),
+            shard,
+            redis,
             sessions: BTreeMap::new(),
             clock: Clock::default(),
             is_up: true,
+            is_paused: false,
             runs: 1,
             rounds: 0,
             out: Vec::new(),
+            published: Vec::new(),
+            has_replicated: false,
         }
     }
 
@@ -69,7 +87,10 @@ impl Host {
         match delivery {
             Delivery::Connect => {
                 if self.is_up {
-                    self.sessions.insert(number, Client::default());
+                    let life = self.redis.cluster.as_ref().map(|seat| seat.map.lives[self.shard]);
+                    let is_of_replica = life.is_some_and(|life| network.connections[&number].life != life);
+                    let session = Session { is_of_replica, ..Session::default() };
+                    self.sessions.insert(number, Client { session, ..Client::default() });
                 }
                 network.send(number, Delivery::Connected { refused: !self.is_up });
             }
@@ -108,6 +129,7 @@ impl Host {
         while let Some(client) = self.sessions.get_mut(&number)
             && client.waits.is_none()
             && let Some((command, length)) = parse(&client.unread[read..])
+            && !(self.is_paused && may_write(&command))
         {
             read += length;
             world().note(world().now(), &command);
@@ -121,8 +143,10 @@ impl Host {
                     world().at(over, Event::Unblock(number, self.rounds));
                 }
             }
-            if command[0] == b"CLIENT" {
-                self.named(network, number);
+            match command[0].as_slice() {
+                b"CLIENT" => self.named(network, number),
+                b"WAIT" => self.has_replicated |= self.redis.replicas > 0,
+                _ => {}
             }
         }
         if let Some(client) = self.sessions.get_mut(&number) {
@@ -158,15 +182,53 @@ impl Host {
                 self.tell(network, number);
             }
         }
-        for (channel, payload) in effects.published {
-            let hears = |client: &Client| client.session.channels.contains(&channel);
+        self.published.extend(effects.published);
+    }
+
+    /// Whether somebody was told since it was asked last that its replicas have everything.
+    pub(crate) fn take_replicated(&mut self) -> bool {
+        std::mem::take(&mut self.has_replicated)
+    }
+
+    /// What was published here since it was taken last.
+    pub(crate) fn take_published(&mut self) -> Vec<Published> {
+        std::mem::take(&mut self.published)
+    }
+
+    /// Tells those who listen here what was published, here or on another server of the cluster.
+    pub(crate) fn pass_on(&mut self, network: &mut Network, published: &[Published]) {
+        for (channel, payload) in published {
+            let hears = |client: &Client| client.session.channels.contains(channel);
             let hearing: Vec<_> =
                 self.sessions.iter().filter(|(_, client)| hears(client)).map(|(number, _)| *number).collect();
             for number in hearing {
-                let message = [b"message".as_slice(), &channel, &payload].map(Reply::bulk);
+                let message = [b"message".as_slice(), channel, payload].map(Reply::bulk);
                 self.answer(&Reply::Push(message.into()));
                 self.flush(network, number);
             }
+        }
+    }
+
+    /// Whoever writes waits from now on, or no longer.
+    pub(crate) fn pause(&mut self, network: &mut Network, is_paused: bool) {
+        self.is_paused = is_paused;
+        let waiting: Vec<_> = self.sessions.keys().copied().collect();
+        for number in waiting {
+            self.serve(network, number);
+        }
+    }
+
+    /// The slots of its cluster are others' now: who waits for what is elsewhere is sent on.
+    pub(crate) fn learn(&mut self, network: &mut Network, map: &Map) {
+        self.redis.cluster = Some(Seat { map: map.clone(), shard: self.shard });
+        let waits = |client: &Client| client.waits.as_ref().is_some_and(|waits| map.owner(&waits.stream) != self.shard);
+        let waiting: Vec<_> =
+            self.sessions.iter().filter(|(_, client)| waits(client)).map(|(number, _)| *number).collect();
+        for number in waiting {
+            let Some(waits) = self.sessions.get_mut(&number).and_then(|client| client.waits.take()) else { continue };
+            self.answer(&moved(map, &waits.stream));
+            self.flush(network, number);
+            self.serve(network, number);
         }
     }
 
@@ -217,13 +279,36 @@ impl Host {
     pub(crate) fn start_with(&mut self, data: &Redis) {
         self.runs += 1;
         // What it refuses now is no matter of what it remembers.
-        let refusal = self.redis.refusal;
-        self.redis = data.started_as(&format!("run-{}", self.runs));
-        self.redis.refusal = refusal;
+        let now = std::mem::replace(&mut self.redis, data.started_as(&format!("run-{}-{}", self.shard, self.runs)));
+        (self.redis.refusal, self.redis.replicas, self.redis.cluster) = (now.refusal, now.replicas, now.cluster);
+        self.redis.keep_own();
         self.is_up = true;
     }
 
     pub(crate) fn is_up(&self) -> bool {
         self.is_up
     }
+}
+
+/// Whether a server that takes no writes lets this wait: what writes, and every script.
+fn may_write(command: &[Vec<u8>]) -> bool {
+    const READS: &[&[u8]] = &[
+        b"CLIENT",
+        b"CLUSTER",
+        b"GET",
+        b"HELLO",
+        b"HGETALL",
+        b"INFO",
+        b"MGET",
+        b"PING",
+        b"ROLE",
+        b"SCAN",
+        b"SCRIPT",
+        b"SELECT",
+        b"SUBSCRIBE",
+        b"TYPE",
+        b"WAIT",
+        b"XREAD",
+    ];
+    !READS.contains(&command[0].as_slice())
 }

@@ -90,10 +90,12 @@ fn unrest(run: &mut Run<'_>) -> Vec<String> {
             problems.push(format!("process {seat} did not come to rest: {health}, {} loads", cache.loads_in_flight()));
         }
     }
-    let now = run.host.millis();
-    for name in run.host.redis.names(now) {
-        if run.host.redis.string(&name).is_some_and(|slot| slot.starts_with(b"L") && slot.len() == 18) {
-            problems.push(format!("an orphan lease at {}", String::from_utf8_lossy(&name)));
+    for host in &mut run.hosts {
+        let now = host.millis();
+        for name in host.redis.names(now) {
+            if host.redis.string(&name).is_some_and(|slot| slot.starts_with(b"L") && slot.len() == 18) {
+                problems.push(format!("an orphan lease at {}", String::from_utf8_lossy(&name)));
+            }
         }
     }
     problems

@@ -8,6 +8,7 @@
 //! judge      whether all promises were kept; minimise takes away what does not matter to a failure
 //! operation  what a process does and writes down; functions are what it calls, shared is the source of truth
 //! process    a runtime of its own; host is the server's machine, server the Redis on it
+//! cluster    what several servers do together
 //! foreign    a publisher that is no process
 //! network    connections between them; world is the time and the queue of what will happen
 //! ```
@@ -16,6 +17,7 @@
 
 mod campaign;
 mod clock;
+mod cluster;
 mod faults;
 mod foreign;
 mod functions;
@@ -33,6 +35,6 @@ mod world;
 
 pub use campaign::{Campaign, Report, silence_expected_panics};
 pub use minimise::minimise;
-pub use plan::Plan;
+pub use plan::{FIRST_OF_ALL, Plan};
 pub use run::{Outcome, run};
 pub use shared::Counts;

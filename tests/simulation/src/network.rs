@@ -95,6 +95,9 @@ struct Lane {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) process: ProcessNumber,
+    /// The shard whose server it goes to, and which of those that the shard has had.
+    pub(crate) shard: usize,
+    pub(crate) life: u32,
     pub(crate) purpose: Purpose,
     lanes: [Lane; 2],
     arrived: Vec<u8>,
@@ -131,23 +134,28 @@ pub(crate) struct Network {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Partition {
     pub(crate) process: Option<ProcessNumber>,
+    pub(crate) shard: Option<usize>,
     pub(crate) way: Option<Way>,
     pub(crate) is_bus_only: bool,
 }
 
 impl Partition {
-    fn holds(&self, process: ProcessNumber, purpose: Purpose, way: Way) -> bool {
-        self.process.is_none_or(|other| other == process)
+    fn holds(&self, connection: &Connection, way: Way) -> bool {
+        let purpose = connection.purpose;
+        self.process.is_none_or(|other| other == connection.process)
+            && self.shard.is_none_or(|other| other == connection.shard)
             && self.way.is_none_or(|other| other == way)
             && (!self.is_bus_only || matches!(purpose, Purpose::Bus | Purpose::Ear))
     }
 }
 
 impl Network {
-    fn open(&mut self, process: ProcessNumber, waker: Waker) -> ConnectionNumber {
+    fn open(&mut self, process: ProcessNumber, (shard, life): (usize, u32), waker: Waker) -> ConnectionNumber {
         self.next += 1;
         let connection = Connection {
             process,
+            shard,
+            life,
             purpose: Purpose::Unknown,
             lanes: Default::default(),
             arrived: Vec::new(),
@@ -167,9 +175,9 @@ impl Network {
         let mut freed = Vec::new();
         for (number, connection) in &mut self.connections {
             for way in [Way::ToServer, Way::ToProcess] {
-                let holds = |one: &Partition| one.holds(connection.process, connection.purpose, way);
+                let is_held = self.partitions.iter().any(|one| one.holds(connection, way));
                 let lane = &mut connection.lanes[way as usize];
-                lane.is_held = self.partitions.iter().any(holds);
+                lane.is_held = is_held;
                 if !lane.is_held {
                     freed.extend(std::mem::take(&mut lane.held).into_iter().map(|delivery| (*number, delivery)));
                 }
@@ -272,9 +280,12 @@ impl Network {
         self.connections.remove(&number);
     }
 
-    /// The connections of these processes.
-    pub(crate) fn of(&self, process: Option<ProcessNumber>) -> Vec<ConnectionNumber> {
-        let is_theirs = |connection: &Connection| process.is_none_or(|process| process == connection.process);
+    /// The connections of these processes to this server.
+    pub(crate) fn of(&self, process: Option<ProcessNumber>, shard: Option<usize>) -> Vec<ConnectionNumber> {
+        let is_theirs = |connection: &Connection| {
+            process.is_none_or(|process| process == connection.process)
+                && shard.is_none_or(|shard| shard == connection.shard)
+        };
         self.connections.iter().filter(|(_, one)| is_theirs(one)).map(|(number, _)| *number).collect()
     }
 
@@ -304,16 +315,24 @@ impl Delays {
     }
 }
 
-/// Connects a process with the server.
-pub(crate) fn connect(process: ProcessNumber) -> Connecting {
+/// Connects a process with the server that has this address.
+pub(crate) fn connect(process: ProcessNumber, address: &str) -> Connecting {
+    let place = place(address).unwrap_or_default();
     Box::pin(async move {
-        let stream = Dialling { process, stream: None }.await?;
+        let stream = Dialling { process, place, stream: None }.await?;
         Ok(Box::new(stream) as Box<dyn Wire>)
     })
 }
 
+/// The shard and the life of `node-<shard>-<life>:<port>`. Nothing without a cluster.
+fn place(address: &str) -> Option<(usize, u32)> {
+    let (shard, life) = address.split(':').next()?.strip_prefix("node-")?.split_once('-')?;
+    Some((shard.parse().ok()?, life.parse().ok()?))
+}
+
 struct Dialling {
     process: ProcessNumber,
+    place: (usize, u32),
     stream: Option<Stream>,
 }
 
@@ -324,7 +343,7 @@ impl Future for Dialling {
         let world = world();
         let mut network = world.network.borrow_mut();
         let Some(stream) = &self.stream else {
-            let number = network.open(self.process, context.waker().clone());
+            let number = network.open(self.process, self.place, context.waker().clone());
             network.send(number, Delivery::Connect);
             self.stream = Some(Stream(number));
             return Poll::Pending;

@@ -12,7 +12,7 @@ use cache_tests::history::{How, Invalidation, Nanos, ProcessNumber, Reach, Read,
 use futures::FutureExt as _;
 use tokio::sync::SetOnce;
 
-use crate::functions::{Function, GroupChanged, Origin, Place, RECORDS, Seen, call, invalidate, is_absent, put};
+use crate::functions::{Function, GroupChanged, Origin, Place, RECORDS, Seen, call, invalidate, is_absent, peek, put};
 use crate::plan::{Operation, Wait};
 use crate::shared::shared;
 use crate::world::{now, sleep};
@@ -28,6 +28,7 @@ pub(crate) async fn perform(process: ProcessNumber, cache: Arc<SetOnce<Cache>>, 
         Operation::Read(place) => actor.read(place, None, false).await,
         Operation::ReadAfter(place) => actor.read(place, None, true).await,
         Operation::ReadAndLeave(place, after) => actor.read(place, Some(after), false).await,
+        Operation::Peek(place, with_token) => actor.peek(place, with_token).await,
         Operation::Write(record, wait) => actor.write(record, wait).await,
         Operation::WriteGroup(group, wait) => actor.write_group(group, wait).await,
         Operation::Invalidate(place) => actor.invalidate(place).await,
@@ -64,6 +65,21 @@ impl Actor {
         };
         let source = lookups.last().map(|lookup| source(lookup.outcome())).unwrap_or_default();
         self.log_read(place, began, seen.as_ref(), source, known.map(|(_, process, cause)| (process, cause)));
+    }
+
+    async fn peek(&self, place: Place, with_token: bool) {
+        let known = with_token.then(|| shared().state().tokens.get(&place.number()).copied()).flatten();
+        let began = now();
+        let answer = match known {
+            Some((token, ..)) => self.cache.scope(self.cache.after(&token).scope(peek(place))).await,
+            None => self.cache.scope(peek(place)).await,
+        };
+        // Where nothing is kept, nothing was promised.
+        let cause = known.map(|(_, process, cause)| (process, cause));
+        match answer {
+            Ok(Some(seen)) => self.log_read(place, began, Some(&seen), Source::Unknown, cause),
+            _ => shared().state().counts.unanswered += 1,
+        }
     }
 
     fn log_read(

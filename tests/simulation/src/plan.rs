@@ -11,6 +11,7 @@ use std::time::Duration;
 use cache_runtime::testing::Rule;
 use cache_tests::history::Nanos;
 
+pub use self::draw::FIRST_OF_ALL;
 use crate::functions::Place;
 use crate::network::{Delays, Partition, Purpose, Way};
 use crate::server::Refusal;
@@ -35,6 +36,11 @@ pub(crate) struct Settings {
     pub(crate) lease: Duration,
     pub(crate) load_timeout: Duration,
     pub(crate) pool_size: usize,
+    /// Shards of a cluster; one is a server without a cluster.
+    pub(crate) shards: usize,
+    /// Replicas of each server, all of which must have an invalidation.
+    pub(crate) replicas: u32,
+    pub(crate) load_limit: usize,
     pub(crate) journal: usize,
     pub(crate) l1_bytes: u64,
     pub(crate) delays: Delays,
@@ -65,8 +71,8 @@ pub(crate) enum What {
     Operation(usize, Operation),
     /// Somebody who is no process commits a record and adds its event to the bus.
     Tell(u64),
-    /// Something goes wrong for so long.
-    Fault(Fault, Nanos),
+    /// Something goes wrong for so long, with one shard's server or with all.
+    Fault(Fault, Nanos, Option<usize>),
 }
 
 /// What a process does.
@@ -77,6 +83,8 @@ pub(crate) enum Operation {
     ReadAfter(Place),
     /// The caller leaves after so long.
     ReadAndLeave(Place, Nanos),
+    /// Takes what is kept and loads nothing, with the token of the last write of its record or without.
+    Peek(Place, bool),
     /// Commits a record and publishes its event.
     Write(u64, Wait),
     /// Commits all records of a group and publishes its event.
@@ -143,6 +151,15 @@ pub(crate) enum Fault {
     /// The server forgets its scripts.
     ForgetScripts,
     Refuse(Refusal),
+    /// Whoever writes waits until it is over.
+    PauseWrites,
+    /// Its replicas are away.
+    NoReplicas,
+    /// A piece of the cluster's slots goes to another shard, with everything that stands there.
+    Migrate {
+        piece: u16,
+        to: usize,
+    },
     /// The server's clock is set, by so many milliseconds.
     Clock {
         by: i64,
@@ -164,10 +181,10 @@ impl Fault {
     }
 
     /// What is held, where it is a partition of these processes.
-    pub(crate) fn partition(self, process: impl Fn(usize) -> u32) -> Option<Partition> {
+    pub(crate) fn partition(self, shard: Option<usize>, process: impl Fn(usize) -> u32) -> Option<Partition> {
         match self {
             Self::Partition { seat, way, is_bus_only } => {
-                Some(Partition { process: seat.map(process), way, is_bus_only })
+                Some(Partition { process: seat.map(process), shard, way, is_bus_only })
             }
             _ => None,
         }
@@ -195,17 +212,34 @@ impl fmt::Display for Plan {
             out,
             "{processes} processes, max_staleness {max_staleness:?}, op_timeout {op_timeout:?}, lease {lease:?}"
         )?;
-        writeln!(out, "load_timeout {load_timeout:?}, loads read what was committed {lag:?} before\n")?;
+        writeln!(out, "load_timeout {load_timeout:?}, loads read what was committed {lag:?} before")?;
+        let Settings { shards, replicas, load_limit, delays, .. } = &self.settings;
+        writeln!(out, "{shards} shards, {replicas} replicas of each, {load_limit} loads at a time without them")?;
+        let millis = |nanos: Nanos| Duration::from_nanos(nanos);
+        let Delays { least, most, one_of, longest } = *delays;
+        writeln!(
+            out,
+            "{:?} to {:?} one way, one of {one_of} up to {:?}\n",
+            millis(least),
+            millis(most),
+            millis(longest)
+        )?;
         for Step { at, what } in &self.steps {
             let at = Duration::from_nanos(*at).as_secs_f64() * 1_000.0;
             match what {
                 What::Operation(seat, operation) => writeln!(out, "{at:>12.3}  seat {seat}: {operation:?}")?,
                 What::Tell(record) => writeln!(out, "{at:>12.3}  a foreign publisher: record {record}")?,
-                What::Fault(fault, lasts) => {
-                    writeln!(out, "{at:>12.3}  {fault:?}, for {:?}", Duration::from_nanos(*lasts))?;
+                What::Fault(fault, lasts, shard) => {
+                    let lasts = Duration::from_nanos(*lasts);
+                    writeln!(out, "{at:>12.3}  {fault:?}, for {lasts:?}, {}", of_shard(*shard))?;
                 }
             }
         }
         Ok(())
     }
+}
+
+/// For people.
+pub(crate) fn of_shard(shard: Option<usize>) -> String {
+    shard.map_or_else(|| "everywhere".to_owned(), |shard| format!("of shard {shard}"))
 }

@@ -103,7 +103,7 @@ impl Process {
         let world = world();
         world.set_running(self.number);
         // Before the runtime drops its tasks: their order follows from how many there ever were in this test.
-        let connections = world.network.borrow().of(Some(self.number));
+        let connections = world.network.borrow().of(Some(self.number), None);
         for connection in connections {
             let waker = world.network.borrow_mut().close(connection);
             drop(waker);

@@ -16,9 +16,9 @@ use crate::host::Host;
 use crate::judge;
 use crate::network::{Delivery, Way};
 use crate::operation::perform;
-use crate::plan::{Operation, Plan, What};
+use crate::plan::{Operation, Plan, Settings, What, of_shard};
 use crate::process::Process;
-use crate::server::Redis;
+use crate::server::{Map, Redis, host};
 use crate::shared::{Counts, Shared};
 use crate::world::{Event, World};
 
@@ -48,13 +48,15 @@ pub(crate) struct Run<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) world: Rc<World>,
     pub(crate) shared: Rc<Shared>,
-    pub(crate) host: Host,
+    /// The server of each shard; one without a cluster.
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) map: Option<Map>,
     /// All that ever were; a process's number is its place.
     pub(crate) processes: Vec<Process>,
     /// Who sits where.
     pub(crate) seats: Vec<ProcessNumber>,
-    /// The server's data of earlier, by the fault that needs them.
-    pub(crate) remembered: BTreeMap<usize, Redis>,
+    /// Servers' data of earlier, by the fault that needs them and the shard.
+    pub(crate) remembered: BTreeMap<(usize, usize), Redis>,
     pub(crate) faults: Faults,
     /// What foreign publishers have told.
     pub(crate) told: Vec<Told>,
@@ -69,11 +71,14 @@ pub fn run(plan: &Plan, talks: bool) -> Outcome {
     let entered = simulation::enter(Rc::clone(&world) as Rc<dyn simulation::World>, plan.seed);
     let shared = Shared::begin(&plan.settings, plan.seed, talks);
     world.network.borrow_mut().delays = plan.settings.delays;
+    let settings = &plan.settings;
+    let map = (settings.shards > 1).then(|| Map::of(settings.shards));
     let mut run = Run {
         plan,
         world,
         shared,
-        host: Host::start(),
+        hosts: (0..settings.shards).map(|shard| Host::start(shard, map.as_ref(), settings.replicas)).collect(),
+        map,
         processes: Vec::new(),
         seats: Vec::new(),
         remembered: BTreeMap::new(),
@@ -108,7 +113,7 @@ impl Run<'_> {
         }
         for (number, step) in self.plan.steps.iter().enumerate() {
             self.world.at(step.at, Event::Step(number));
-            if let What::Fault(fault, _) = step.what
+            if let What::Fault(fault, ..) = step.what
                 && let Some(age) = fault.loses()
             {
                 self.world.at(step.at.saturating_sub(age), Event::Remember(number));
@@ -123,12 +128,14 @@ impl Run<'_> {
         let (settings, cache) = (self.plan.settings.clone(), process.cache());
         process.spawn(async move {
             let builder = Cache::builder("sim")
-                .redis("redis://server")
+                .redis(url(&settings))
                 .max_staleness(settings.max_staleness)
                 .op_timeout(settings.op_timeout)
                 .lease(settings.lease)
                 .load_timeout(settings.load_timeout)
                 .pool_size(settings.pool_size)
+                .min_replicas(settings.replicas as usize)
+                .load_limit(settings.load_limit)
                 .journal(settings.journal)
                 .l1_capacity(settings.l1_bytes)
                 .seed(u64::from(number));
@@ -171,10 +178,19 @@ impl Run<'_> {
             Event::Deliver(connection, delivery) => self.deliver(connection, delivery),
             Event::Unblock(connection, round) => {
                 let world = Rc::clone(&self.world);
-                self.host.unblock(&mut world.network.borrow_mut(), connection, round);
+                let mut network = world.network.borrow_mut();
+                let Some(shard) = network.connections.get(&connection).map(|connection| connection.shard) else {
+                    return;
+                };
+                self.hosts[shard].unblock(&mut network, connection, round);
+                drop(network);
+                self.spread(shard);
             }
             Event::Remember(step) => {
-                self.remembered.insert(step, self.host.redis.clone());
+                let What::Fault(_, _, shard) = self.plan.steps[step].what else { return };
+                for shard in self.shards(shard) {
+                    self.remembered.insert((step, shard), self.hosts[shard].redis.clone());
+                }
             }
             Event::Step(step) => self.step(step),
             Event::Heal(step) => self.heal(step),
@@ -185,7 +201,10 @@ impl Run<'_> {
         let world = Rc::clone(&self.world);
         let mut network = world.network.borrow_mut();
         if delivery.way() == Way::ToServer {
-            return self.host.receive(&mut network, connection, delivery);
+            let Some(shard) = network.connections.get(&connection).map(|connection| connection.shard) else { return };
+            self.hosts[shard].receive(&mut network, connection, delivery);
+            drop(network);
+            return self.spread(shard);
         }
         let woken = network.arrive(connection, delivery);
         drop(network);
@@ -199,9 +218,10 @@ impl Run<'_> {
         match self.plan.steps[number].what {
             What::Operation(seat, operation) => self.operate(seat, operation),
             What::Tell(record) => self.tell(record),
-            What::Fault(fault, lasts) => {
-                self.shared.say(|| format!("    FAULT {fault:?} for {} ms", lasts / 1_000_000));
-                self.begin_fault(number, fault);
+            What::Fault(fault, lasts, shard) => {
+                let of = of_shard(shard);
+                self.shared.say(|| format!("    FAULT {fault:?} for {} ms, {of}", lasts / 1_000_000));
+                self.begin_fault(number, fault, shard);
                 self.world.at(self.world.now() + lasts, Event::Heal(number));
             }
         }
@@ -234,6 +254,16 @@ impl Run<'_> {
     fn end(&mut self) {
         for process in &mut self.processes {
             process.crash();
+        }
+    }
+}
+
+fn url(settings: &Settings) -> String {
+    match settings.shards {
+        1 => "redis://server".to_owned(),
+        shards => {
+            let hosts: Vec<_> = (0..shards).map(|shard| host(shard, 0)).collect();
+            format!("redis-cluster://{}", hosts.join(","))
         }
     }
 }

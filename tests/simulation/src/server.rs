@@ -4,6 +4,7 @@
 //! That it answers as `redis-server` does is checked against one, in `tests/like_redis.rs`. What it does not know it refuses loudly:
 //! a command that nobody has checked must not pass for one that was.
 
+mod cluster;
 mod commands;
 mod keys;
 mod resp;
@@ -12,6 +13,8 @@ mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(crate) use self::cluster::moved;
+pub use self::cluster::{Map, PIECES, Seat, host};
 pub use self::keys::{Fields, Item, Value};
 pub use self::resp::{Reply, parse};
 pub use self::streams::{Id, Stream};
@@ -29,6 +32,10 @@ pub struct Redis {
     pub history: String,
     /// What it refuses.
     pub refusal: Refusal,
+    /// Its place in a cluster, if it is in one.
+    pub cluster: Option<Seat>,
+    /// Replicas that have everything.
+    pub replicas: u32,
     loaded: BTreeSet<&'static str>,
     now: Millis,
     /// How far the clock goes on between the beginning of a script and the message that it adds: a real server looks at
@@ -63,6 +70,8 @@ pub struct Session {
     pub name: String,
     /// The channels it is subscribed to.
     pub channels: BTreeSet<Vec<u8>>,
+    /// It is one to a server that is a replica by now.
+    pub is_of_replica: bool,
 }
 
 /// What a command has come to.
@@ -99,6 +108,8 @@ impl Redis {
             run: run.to_owned(),
             history: format!("history-of-{run}"),
             refusal: Refusal::Nothing,
+            cluster: None,
+            replicas: 0,
             loaded: BTreeSet::new(),
             now: 0,
             moves: 0,

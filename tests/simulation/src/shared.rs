@@ -167,6 +167,12 @@ impl Shared {
         (pause(), pause(), fate)
     }
 
+    /// How long a load that is over another one takes by itself.
+    pub(crate) fn draw_pause(&self) -> Duration {
+        let random = &mut self.state().random;
+        if random.bool() { Duration::ZERO } else { Duration::from_nanos(random.u64(0..4_000_000)) }
+    }
+
     /// Writes down a read; `cause` is what its token stands for.
     pub(crate) fn read(&self, process: ProcessNumber, read: Read, cause: Option<(ProcessNumber, Invalidation)>) {
         world().note(read.ended, (process, read.key, read.version));

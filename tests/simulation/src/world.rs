@@ -193,8 +193,8 @@ impl Port for World {
         sleep(duration)
     }
 
-    fn connect(&self, _address: &str) -> Connecting {
-        crate::network::connect(self.running())
+    fn connect(&self, address: &str) -> Connecting {
+        crate::network::connect(self.running(), address)
     }
 }
 

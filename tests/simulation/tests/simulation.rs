@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cache_runtime::testing::Rule;
-use cache_simulation::{Campaign, Plan, Report, minimise, run, silence_expected_panics};
+use cache_simulation::{Campaign, FIRST_OF_ALL, Plan, Report, minimise, run, silence_expected_panics};
 
 /// Seeds unless more are asked for: some seconds, in a build that is not optimised.
 const SEEDS: u64 = 60;
@@ -15,7 +15,7 @@ fn campaign(seeds: u64, without: &[Rule]) -> Report {
     silence_expected_panics();
     let stops = !without.is_empty();
     let (without, most) = (without.to_vec(), Duration::MAX);
-    Campaign { from: 0, seeds, without, stops, most, threads: 2, talks: false }.run()
+    Campaign { from: FIRST_OF_ALL, seeds, without, stops, most, threads: 2, talks: false }.run()
 }
 
 #[test]
@@ -38,6 +38,8 @@ const FAILED: &[(u64, &str)] = &[
     (10_001_302, "`everywhere` took places on an evicted bus for places on the next one, the clock set back between"),
     (10_131_957, "the same"),
     (11_566_755, "the simulated `SCAN` left what was over where it was, and a clock that was set back brought it back"),
+    (12_000_126, "who came after a token joined a load that was made of what its process still kept"),
+    (12_005_555, "where the network is nearly too slow, no invalidation of a cluster's keys was ever done in time"),
     (4_424, "of a server that took over nothing was read that a foreign publisher had told it before"),
 ];
 
@@ -56,12 +58,12 @@ fn a_seed_is_the_same_run_each_time() {
     let traces = [(); 6].map(|()| campaign(16, &[]).trace);
     assert_eq!(traces, [traces[0]; 6]);
     let trace = |seed| run(&Plan::of(seed, &[]), false).trace;
-    assert_ne!(trace(0), trace(1));
+    assert_ne!(trace(FIRST_OF_ALL), trace(FIRST_OF_ALL + 1));
 }
 
 #[test]
 fn a_missing_rule_is_missed() {
-    for rule in [Rule::FillToken, Rule::Fence, Rule::UnlinkFirst, Rule::Detach] {
+    for rule in [Rule::FillToken, Rule::Fence, Rule::UnlinkFirst, Rule::Detach, Rule::Nested, Rule::Rounds] {
         let report = campaign(MOST, &[rule]);
         assert!(!report.failures.is_empty(), "{MOST} seeds without {rule:?}, and nothing was noticed");
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use cache_runtime::testing::Rule;
-use cache_simulation::{Campaign, Plan, Report, minimise, run, silence_expected_panics};
+use cache_simulation::{Campaign, FIRST_OF_ALL, Plan, Report, minimise, run, silence_expected_panics};
 use cache_tests::history::Promise;
 use cache_tests::stress::{rule_named, rule_names, rules_named};
 
@@ -13,7 +13,7 @@ use cache_tests::stress::{rule_named, rule_names, rules_named};
 #[derive(Default)]
 struct Asked {
     seeds: Option<u64>,
-    from: u64,
+    from: Option<u64>,
     seed: Option<u64>,
     without: Vec<Rule>,
     mutants: bool,
@@ -56,7 +56,7 @@ fn read_value(asked: &mut Asked, flag: &str, value: Option<&String>) -> Result<(
     let number = || value.parse().map_err(|_| format!("`{flag}` takes a whole number, not `{value}`"));
     match flag {
         "--seeds" => asked.seeds = Some(number()?),
-        "--from" => asked.from = number()?,
+        "--from" => asked.from = Some(number()?),
         "--threads" => asked.threads = usize::try_from(number()?).ok(),
         "--seconds" => asked.seconds = Some(number()?),
         "--seed" => asked.seed = Some(number()?),
@@ -68,7 +68,7 @@ fn read_value(asked: &mut Asked, flag: &str, value: Option<&String>) -> Result<(
 
 fn campaign(asked: &Asked) -> Campaign {
     Campaign {
-        from: asked.from,
+        from: asked.from.unwrap_or(FIRST_OF_ALL),
         seeds: asked.seeds.unwrap_or(20_000),
         without: asked.without.clone(),
         stops: !asked.without.is_empty(),
@@ -83,7 +83,9 @@ fn many(asked: &Asked) -> ExitCode {
     let report = campaign(asked).run();
     print(&report);
     for (seed, problems) in &report.failures {
-        println!("seed {seed}: {}", problems[0].lines().next().unwrap_or_default());
+        // What is wrong, and with which key.
+        let told: Vec<_> = problems[0].lines().take(2).collect();
+        println!("seed {seed}: {}", told.join("; "));
     }
     let Some(seed) = report.failures.keys().next() else { return ExitCode::SUCCESS };
     tell(&Plan::of(*seed, &asked.without));

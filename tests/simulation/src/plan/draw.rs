@@ -9,13 +9,16 @@ use fastrand::Rng;
 use super::{Fault, Operation, Plan, Settings, Step, Wait, What};
 use crate::functions::{Function, GROUPS, Place, RECORDS};
 use crate::network::{Delays, Purpose, Way};
-use crate::server::Refusal;
+use crate::server::{PIECES, Refusal};
 
 /// A millisecond.
 const MS: Nanos = 1_000_000;
 
 /// When the first step may begin: most caches are built by then.
 const FIRST: Nanos = 20 * MS;
+
+/// The first seed that is drawn from everything. Those before it stand for what they stood for when there was less.
+pub const FIRST_OF_ALL: u64 = 12_000_000;
 
 /// What a seed prefers: some runs are calm, some are about one thing, some about everything.
 struct Taste {
@@ -31,18 +34,25 @@ struct Taste {
 pub(super) fn plan(seed: u64, without: &[Rule]) -> Plan {
     let random = &mut Rng::with_seed(seed);
     let mut settings = settings(random, without);
-    let taste = taste(random, &settings);
+    let is_of_all = seed >= FIRST_OF_ALL;
+    if is_of_all {
+        widen(random, &mut settings);
+    }
+    let taste = taste(random, &settings, is_of_all);
     // Mostly few: what goes wrong shows in some hundred operations.
     let count = 300 + random.usize(0..=700) * random.usize(0..=100) / 100 * random.usize(0..=100) / 100;
     let mut steps: Vec<Step> = (0..count).map(|_| operation(random, &settings, &taste)).collect();
     let faults = if random.u32(0..8) == 0 { 0 } else { random.usize(1..12) };
-    let kinds = kinds(random);
+    let kinds = kinds(random, &settings, is_of_all);
     steps.extend((0..faults).map(|_| fault_step(random, &settings, &taste, &kinds)));
+    if is_of_all {
+        peeks(random, &mut steps);
+    }
     steps.extend(foreign(seed, &settings, &taste));
     steps.sort_by_key(|step| step.at);
     let begins_anew = |step: &Step| {
         use Fault::{Evict, Failover, Flush, Restart};
-        matches!(step.what, What::Fault(Restart { .. } | Failover { .. } | Flush | Evict { .. }, _))
+        matches!(step.what, What::Fault(Restart { .. } | Failover { .. } | Flush | Evict { .. }, ..))
     };
     settings.bus_goes_on = !steps.iter().any(begins_anew);
     Plan { seed, settings, places: taste.places, steps }
@@ -67,6 +77,9 @@ fn settings(random: &mut Rng, without: &[Rule]) -> Settings {
         lease: millis(random, 200, 1_500),
         load_timeout: millis(random, 500, 2_000),
         pool_size: random.usize(1..=2),
+        shards: 1,
+        replicas: 0,
+        load_limit: 1_024,
         journal: if random.u32(0..4) == 0 { random.usize(1..8) } else { 4_096 },
         l1_bytes: if random.u32(0..4) == 0 { 4 << 10 } else { 64 << 10 },
         delays: delays(random),
@@ -80,6 +93,33 @@ fn settings(random: &mut Rng, without: &[Rule]) -> Settings {
     }
 }
 
+/// Clusters, replicas that count, few loads at a time.
+fn widen(random: &mut Rng, settings: &mut Settings) {
+    settings.shards = if random.bool() { random.usize(2..=3) } else { 1 };
+    settings.replicas = u32::from(random.u32(0..4) == 0);
+    if random.u32(0..3) == 0 {
+        settings.load_limit = random.usize(1..=3);
+    }
+}
+
+/// Of reads, one in sixteen only peeks.
+fn peeks(random: &mut Rng, steps: &mut [Step]) {
+    for step in steps {
+        match &mut step.what {
+            What::Operation(_, operation @ (Operation::Read(_) | Operation::ReadAfter(_)))
+                if random.u32(0..16) == 0 =>
+            {
+                *operation = match *operation {
+                    Operation::Read(place) => Operation::Peek(place, false),
+                    Operation::ReadAfter(place) => Operation::Peek(place, true),
+                    other => other,
+                };
+            }
+            _ => {}
+        }
+    }
+}
+
 fn delays(random: &mut Rng) -> Delays {
     let least = random.u64(10_000..200_000);
     let most = least + random.u64(10_000..1_000_000);
@@ -88,9 +128,9 @@ fn delays(random: &mut Rng) -> Delays {
     Delays { least, most, one_of, longest: random.u64(1..30) * MS }
 }
 
-fn taste(random: &mut Rng, settings: &Settings) -> Taste {
+fn taste(random: &mut Rng, settings: &Settings, is_of_all: bool) -> Taste {
     let records: Vec<u64> = (0..random.usize(1..=3)).map(|_| random.u64(0..RECORDS)).collect();
-    let functions: Vec<Function> = (0..random.usize(1..=5)).map(|_| function(random)).collect();
+    let functions: Vec<Function> = (0..random.usize(1..=5)).map(|_| function(random, is_of_all)).collect();
     let of = |function| records.iter().map(move |record| Place { function, record: *record });
     let places: Vec<Place> = functions.into_iter().flat_map(of).collect();
     let hot = (0..random.usize(1..=3)).map(|_| places[random.usize(0..places.len())]).collect();
@@ -99,8 +139,9 @@ fn taste(random: &mut Rng, settings: &Settings) -> Taste {
     Taste { places, hot, writes: random.u32(5..40), bursts }
 }
 
-fn function(random: &mut Rng) -> Function {
-    Function::ALL[random.usize(0..Function::ALL.len())]
+fn function(random: &mut Rng, is_of_all: bool) -> Function {
+    let functions = if is_of_all { Function::ALL.len() } else { Function::FIRST };
+    Function::ALL[random.usize(0..functions)]
 }
 
 fn place(random: &mut Rng, taste: &Taste) -> Place {
@@ -137,7 +178,8 @@ fn write(random: &mut Rng, place: Place) -> Operation {
     let wait = if random.u32(0..5) == 0 { Wait::Everywhere } else { Wait::Applied };
     match random.u32(0..10) {
         _ if place.function.is_put() && random.u32(0..4) > 0 => Operation::Put(place),
-        0..3 => Operation::Invalidate(place),
+        // What is over another function is invalid only with it.
+        0..3 if !place.function.is_nested() => Operation::Invalidate(place),
         3..5 if place.function.is_grouped() => Operation::WriteGroup(place.record * GROUPS / RECORDS, wait),
         _ if place.function.is_put() => Operation::Invalidate(place),
         _ => Operation::Write(place.record, wait),
@@ -165,17 +207,31 @@ const KINDS: &[Kind] = &[
     |random, _| Fault::Drift { by: random.i64(-50_000..50_000) },
 ];
 
+/// What was not there before [`FIRST_OF_ALL`].
+const MORE_KINDS: &[Kind] = &[|_, _| Fault::PauseWrites];
+
+const KINDS_OF_CLUSTERS: &[Kind] =
+    &[|random, _| Fault::Migrate { piece: random.u16(0..PIECES), to: random.usize(0..2) }];
+
+const KINDS_OF_REPLICAS: &[Kind] = &[|_, _| Fault::NoReplicas];
+
 /// Often short.
 fn span(random: &mut Rng, most: Nanos) -> Nanos {
     if random.bool() { random.u64(0..20 * MS) } else { random.u64(0..most) * MS }
 }
 
 /// The kinds of faults of one run: all, or a few.
-fn kinds(random: &mut Rng) -> Vec<Kind> {
-    if random.u32(0..3) == 0 {
-        return KINDS.to_vec();
+fn kinds(random: &mut Rng, settings: &Settings, is_of_all: bool) -> Vec<Kind> {
+    let mut kinds = KINDS.to_vec();
+    if is_of_all {
+        kinds.extend(MORE_KINDS);
+        kinds.extend(KINDS_OF_CLUSTERS.iter().filter(|_| settings.shards > 1));
+        kinds.extend(KINDS_OF_REPLICAS.iter().filter(|_| settings.replicas > 0));
     }
-    (0..random.usize(1..4)).map(|_| KINDS[random.usize(0..KINDS.len())]).collect()
+    if random.u32(0..3) == 0 {
+        return kinds;
+    }
+    (0..random.usize(1..4)).map(|_| kinds[random.usize(0..kinds.len())]).collect()
 }
 
 fn fault_step(random: &mut Rng, settings: &Settings, taste: &Taste, kinds: &[Kind]) -> Step {
@@ -186,7 +242,9 @@ fn fault_step(random: &mut Rng, settings: &Settings, taste: &Taste, kinds: &[Kin
         4..8 => random.u64(50..1_000),
         _ => random.u64(500..3_000),
     };
-    Step { at, what: What::Fault(fault, lasts * MS) }
+    // Mostly one server; without a cluster the only one.
+    let shard = (settings.shards > 1 && random.u32(0..4) > 0).then(|| random.usize(0..settings.shards));
+    Step { at, what: What::Fault(fault, lasts * MS, shard) }
 }
 
 fn some_seat(random: &mut Rng, seats: usize) -> Option<usize> {

@@ -1,9 +1,9 @@
 //! The commands in use, one by one.
 
 use super::keys::{Needs, Refused};
-use super::scripts;
 use super::streams::{Id, told};
 use super::{Effects, Millis, Outcome, Redis, Refusal, Reply, Session};
+use super::{cluster, scripts};
 
 type Done = Result<Reply, Refused>;
 
@@ -12,6 +12,9 @@ pub(super) fn execute(redis: &mut Redis, session: &mut Session, command: &[Vec<u
         return Outcome::Reply(refused);
     }
     let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
+    if let Some(answer) = cluster::answer(redis, session, &words) {
+        return Outcome::Reply(answer);
+    }
     if let [b"XREAD", b"COUNT", b"1", b"BLOCK", most, b"STREAMS", stream, after] = words.as_slice() {
         return read_stream(redis, most, stream, after);
     }
@@ -58,7 +61,7 @@ fn connection(redis: &mut Redis, session: &mut Session, words: &[&[u8]]) -> Opti
             redis.loaded.clear();
             Reply::Simple("OK")
         }
-        [b"WAIT", ..] => Reply::Int(0),
+        [b"WAIT", ..] => Reply::Int(i64::from(redis.replicas)),
         _ => return None,
     };
     Some(Ok(reply))
