@@ -136,7 +136,8 @@ impl Check<'_> {
         }
     }
 
-    /// A type parameter tells calls apart like an argument does, so it must be skipped, itself or with an argument.
+    /// A type parameter tells calls apart like an argument does, so it must be skipped, itself or with an argument of which
+    /// somebody said so: through one that needs no word, such as `_: PhantomData<T>`, it would be forgotten.
     fn type_parameter(&self, param: &GenericParam, diagnostics: &mut Diagnostics) {
         let name = match param {
             GenericParam::Type(param) => &param.ident,
@@ -149,13 +150,23 @@ impl Check<'_> {
                 format!("the output depends on `{text}`, which no key can hold: one function caches one type");
             return diagnostics.report(name.span(), message);
         }
-        let implied = self.written.arguments.others.iter().any(|one| mentions(&one.ty, &text));
+        let implied = self.written.arguments.others.iter().any(|one| mentions(&one.ty, &text) && self.is_judged(one));
         if !implied && self.skips.find(&text).is_none() {
             let message = format!(
-                "`{text}` tells calls apart but cannot stand in the key; write `skip({text})` if the value does not depend on it"
+                "`{text}` tells calls apart but cannot stand in the key; write `skip({text})` if the value does not depend on it, \
+                 or if an argument in the key tells its types apart"
             );
             diagnostics.report(name.span(), message);
         }
+    }
+
+    /// Whether the argument is skipped in so many words, or stands in the key, or is refused for being neither.
+    fn is_judged(&self, argument: &Argument) -> bool {
+        let Some(name) = &argument.name else {
+            return argument.skip.is_some() || !argument.is_ignored();
+        };
+        let name = name.unraw().to_string();
+        argument.skip.is_some() || self.skips.find(&name).is_some() || !self.only_for_cache(&name)
     }
 
     /// How the argument stands in the template.
