@@ -3,7 +3,7 @@
 use proc_macro2::{Group, Span, TokenStream};
 use quote::{ToTokens, TokenStreamExt};
 use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, FnArg, Ident, Meta, ReturnType, Signature, Token, Visibility, parse_quote_spanned};
+use syn::{Attribute, FnArg, GenericParam, Ident, Meta, ReturnType, Signature, Token, Visibility, parse_quote_spanned};
 
 use crate::diagnostics::Diagnostics;
 
@@ -45,6 +45,15 @@ impl Function {
 
     pub(crate) fn name(&self) -> &Ident {
         &self.sig.ident
+    }
+
+    /// The names of the type and const parameters, in the order of their declaration.
+    pub(crate) fn type_parameters(&self) -> impl Iterator<Item = &Ident> {
+        self.sig.generics.params.iter().filter_map(|param| match param {
+            GenericParam::Type(param) => Some(&param.ident),
+            GenericParam::Const(param) => Some(&param.ident),
+            GenericParam::Lifetime(_) => None,
+        })
     }
 
     /// The body, braces included.

@@ -1,7 +1,8 @@
 //! What is known of a cached function before it is called: its descriptor, made by the attribute.
 
 use std::any::{Any, TypeId};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::key::{Draft, HashKey, Parts, PatternPiece, Piece, key_draft, pattern_draft};
@@ -13,6 +14,10 @@ pub struct Function {
     /// Its number in the registry, from 1; 0 until it is registered.
     number: AtomicU32,
     grouped: bool,
+    /// The `Self` of its first call, where it has one.
+    owner: OnceLock<&'static str>,
+    /// Whether it was told that another one calls it too.
+    shared: AtomicBool,
 }
 
 const fn has_group(routes: &[Route]) -> bool {
@@ -148,7 +153,31 @@ impl Function {
     #[must_use]
     pub const fn new(spec: Spec) -> Self {
         let grouped = has_group(spec.routes);
-        Self { spec, number: AtomicU32::new(0), grouped }
+        Self { spec, number: AtomicU32::new(0), grouped, owner: OnceLock::new(), shared: AtomicBool::new(false) }
+    }
+
+    /// Whether this `Self` is that of the first call. All instances of a generic `impl`, and all types that have a default
+    /// method, share one function, and no key tells their values apart.
+    #[inline(always)]
+    pub(crate) fn belongs_to(&self, this: &'static str) -> bool {
+        self.owner.get().is_some_and(|owner| std::ptr::eq(*owner, this)) || self.is_owned_by(this)
+    }
+
+    /// A type has several copies of its name where it is used in several crates.
+    #[cold]
+    fn is_owned_by(&self, this: &'static str) -> bool {
+        let first = *self.owner.get_or_init(|| this);
+        let owned = first == this;
+        if !owned && !self.shared.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                function = self.place(),
+                first,
+                other = this,
+                "two types call one cached function, and its key does not tell them apart: only the first is cached; put \
+                 what tells them apart into the key and write `skip(Self)`, or put `#[cached]` on a method of each type"
+            );
+        }
+        owned
     }
 
     /// Whether some event invalidates a group of its keys.

@@ -2,6 +2,7 @@
 
 use std::any::{Any, TypeId};
 use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use crate::fill::{Loaded, LoadedValue, Loading};
 use crate::key::short_key;
 use crate::lookup::{Bypass, Lookup as Listed, Outcome as Answered, Watcher};
 use crate::node::Node;
-use crate::read::{self, Found, Leading, Missed, Way};
+use crate::read::{self, Finding, Found, Leading, Missed, Way};
 use crate::registry;
 use crate::weight::weigh;
 
@@ -98,21 +99,58 @@ pub fn lookup<S: Shape>(function: &'static Function, using: Using<'_>, parts: &i
             }
             Lookup::Hit(value)
         }
-        None => Lookup::Miss(Miss { missed: read::miss(using, function, parts), veto: None }),
+        None => Lookup::Miss(Miss::of(using, function, parts, None)),
     }
+}
+
+/// The same for a function that stands in an `impl` or `trait`: its static is one for all of their types.
+#[inline(always)]
+pub fn lookup_of<This: ?Sized, S: Shape>(
+    function: &'static Function,
+    using: Using<'_>,
+    parts: &impl Parts,
+    shape: S,
+) -> Lookup<S> {
+    if function.belongs_to(std::any::type_name::<This>()) {
+        return lookup(function, using, parts, shape);
+    }
+    refuse(function, using, parts, Bypass::OtherSelf)
 }
 
 /// Does not look into the in-process tier, where a function that is never kept there has nothing.
 #[inline(always)]
 pub fn no_lookup<S: Shape>(function: &'static Function, using: Using<'_>, parts: &impl Parts, _shape: S) -> Lookup<S> {
     registry::ensure_number(function);
-    Lookup::Miss(Miss { missed: read::miss(using, function, parts), veto: None })
+    Lookup::Miss(Miss::of(using, function, parts, None))
+}
+
+/// The same for a function that stands in an `impl` or `trait`.
+#[inline(always)]
+pub fn no_lookup_of<This: ?Sized, S: Shape>(
+    function: &'static Function,
+    using: Using<'_>,
+    parts: &impl Parts,
+    shape: S,
+) -> Lookup<S> {
+    if function.belongs_to(std::any::type_name::<This>()) {
+        return no_lookup(function, using, parts, shape);
+    }
+    refuse(function, using, parts, Bypass::OtherSelf)
+}
+
+/// A call that may neither be given what is kept nor keep anything.
+#[cold]
+fn refuse<S: Shape>(function: &'static Function, using: Using<'_>, parts: &dyn Parts, reason: Bypass) -> Lookup<S> {
+    registry::ensure_number(function);
+    Lookup::Miss(Miss::of(using, function, parts, Some(reason)))
 }
 
 /// A call that found nothing it could be given at once.
 pub struct Miss<S: Shape> {
     missed: Box<Missed>,
     veto: Option<fn(&S::Kept) -> bool>,
+    /// Why it runs the body without the cache, where that is known before it looks.
+    refused: Option<Bypass>,
 }
 
 impl<S: Shape> fmt::Debug for Miss<S> {
@@ -122,6 +160,10 @@ impl<S: Shape> fmt::Debug for Miss<S> {
 }
 
 impl<S: Shape> Miss<S> {
+    fn of(using: Using<'_>, function: &'static Function, parts: &dyn Parts, refused: Option<Bypass>) -> Self {
+        Self { missed: read::miss(using, function, parts), veto: None, refused }
+    }
+
     /// Keeps the loaded value only if `keeps` says so.
     #[must_use]
     pub fn store_if(self, _shape: S, keeps: fn(&S::Kept) -> bool) -> Self {
@@ -133,9 +175,9 @@ impl<S: Shape> Miss<S> {
     where
         F: Future<Output = S::Output>,
     {
-        let Self { missed, veto } = self;
+        let Self { missed, veto, refused } = self;
         let watched = Watched::begin(&missed);
-        match missed.way(S::CODER).await {
+        match way::<S>(&missed, refused).await {
             Way::Lead(duty) => {
                 let mut loading = Loading::begin(missed, duty, S::CODER);
                 let output = loading.scope(body()).await;
@@ -176,9 +218,9 @@ impl<S: Shape> Miss<S> {
         F: Future<Output = S::Output> + Send + 'static,
         S::Output: Send + 'static,
     {
-        let Self { missed, veto } = self;
+        let Self { missed, veto, refused } = self;
         let watched = Watched::begin(&missed);
-        match missed.way(S::CODER).await {
+        match way::<S>(&missed, refused).await {
             Way::Lead(duty) => {
                 let timeout = missed.node.time.sleep(missed.load_timeout());
                 let mut loading = Loading::begin(missed, duty, S::CODER);
@@ -218,6 +260,11 @@ impl<S: Shape> Miss<S> {
             },
         }
     }
+}
+
+/// How the call goes on.
+fn way<S: Shape>(missed: &Missed, refused: Option<Bypass>) -> Finding<'_> {
+    refused.map_or_else(|| missed.way(S::CODER), |reason| Box::pin(ready(Way::Alone(reason))))
 }
 
 /// What the cache does with an output.

@@ -259,7 +259,7 @@ impl Missed {
             Bypass::ForeignType => {
                 tracing::error!(function, key, "a kept value has another type: not used");
             }
-            Bypass::WriteHot | Bypass::SourceFailing => {
+            Bypass::WriteHot | Bypass::SourceFailing | Bypass::OtherSelf => {
                 tracing::debug!(function, key, ?reason, "loaded without the cache");
             }
         }

@@ -99,10 +99,12 @@ fn lookup(plan: &Plan<'_>) -> TokenStream {
     let (place, private) = (plan.output.place, plan.private_for_output());
     let (function, shape) = (descriptor::local("function"), descriptor::local("shape"));
     let (parts, cache) = (parts(plan), descriptor::local("cache"));
-    let lookup = match plan.policy.l1 {
+    let lookup = match (plan.policy.l1, plan.is_of_one_type) {
         // There is nothing to be found: the look alone would cost as much as a hit.
-        L1::Off => quote_spanned!(place=> #private::no_lookup),
-        L1::On | L1::For(_) => quote_spanned!(place=> #private::lookup),
+        (L1::Off, false) => quote_spanned!(place=> #private::no_lookup),
+        (L1::Off, true) => quote_spanned!(place=> #private::no_lookup_of::<Self, _>),
+        (L1::On | L1::For(_), false) => quote_spanned!(place=> #private::lookup),
+        (L1::On | L1::For(_), true) => quote_spanned!(place=> #private::lookup_of::<Self, _>),
     };
     match plan.cache_statement(&cache) {
         Some(statement) => quote_spanned! {place=> {

@@ -32,6 +32,10 @@ pub(crate) struct Plan<'a> {
     pub(crate) routes: Vec<Route>,
     pub(crate) load: Load,
     pub(crate) companions: Companions,
+    /// Whether it belongs to a type, as far as anything tells.
+    pub(crate) is_associated: bool,
+    /// Whether its values do, too.
+    pub(crate) is_of_one_type: bool,
     /// Another one for a function of the same name, most likely.
     pub(crate) mark: u32,
     pub(crate) cache: Option<Expr>,
@@ -72,6 +76,8 @@ impl<'a> Plan<'a> {
         let (load, ties) = load(&written, companions, diagnostics);
         later::check(&written, &ties, diagnostics);
         let body = function.body(GRAMMAR.attribute, diagnostics);
+        let is_associated = companions == Companions::InSelf || written.is_associated();
+        let is_of_one_type = is_associated && !written.skips_self_type();
         Some(Self {
             function,
             body: body?,
@@ -82,6 +88,8 @@ impl<'a> Plan<'a> {
             routes: routes?,
             load,
             companions,
+            is_associated,
+            is_of_one_type,
             mark,
             cache: args.cache.map(Given::into_value),
             store_if: args.store_if.map(Given::into_value),

@@ -9,7 +9,6 @@ use syn::{GenericParam, Ident, Receiver, ReceiverKind, Type};
 use crate::arguments::{Argument, Arguments};
 use crate::cached::written::Written;
 use crate::diagnostics::Diagnostics;
-use crate::function::Function;
 use crate::keys::listed;
 use crate::mention::{mentions, uses_variable};
 use crate::output::{bare, readable};
@@ -42,9 +41,10 @@ pub(super) fn check(written: &Written<'_>, template: &Template, diagnostics: &mu
     for param in &written.function.sig.generics.params {
         check.type_parameter(param, diagnostics);
     }
+    check.self_type(diagnostics);
 }
 
-/// Checks that `skip(..)` names arguments or type parameters, each once.
+/// Checks that `skip(..)` names arguments, type parameters or `Self`, each once.
 pub(super) fn check_skips(written: &Written<'_>, diagnostics: &mut Diagnostics) {
     let (skips, arguments) = (Skips::of(written), written.arguments);
     for (at, ident) in skips.listed.iter().enumerate() {
@@ -56,7 +56,8 @@ pub(super) fn check_skips(written: &Written<'_>, diagnostics: &mut Diagnostics) 
         let repeated = skips.listed[..at].iter().any(|before| before.unraw() == name);
         if marked.is_some() || repeated {
             diagnostics.report(ident.span(), format!("`{name}` is skipped twice; keep one of them"));
-        } else if !arguments.has(&name) && !type_parameters(written.function).any(|own| *own == name) {
+        } else if name != "Self" && !arguments.has(&name) && !written.function.type_parameters().any(|own| *own == name)
+        {
             diagnostics.report(ident.span(), unknown_skip(&name, arguments));
         }
     }
@@ -120,7 +121,7 @@ impl Check<'_> {
     /// A key part must be of one type, and stay as it is while it is read.
     fn key_type(&self, name: &str, argument: &Argument, diagnostics: &mut Diagnostics) {
         let ty = bare(&argument.ty);
-        let generic = type_parameters(self.written.function).find(|param| mentions(ty, &param.to_string()));
+        let generic = self.written.function.type_parameters().find(|param| mentions(ty, &param.to_string()));
         if let Type::Reference(reference) = ty
             && reference.mutability.is_some()
         {
@@ -160,6 +161,16 @@ impl Check<'_> {
         }
     }
 
+    /// Which type it belongs to is known when it is called. The value of one is not to be given for that of another.
+    fn self_type(&self, diagnostics: &mut Diagnostics) {
+        if let Some(skip) = self.skips.find("Self")
+            && mentions(&self.written.function.sig.output, "Self")
+        {
+            let message = "the output depends on `Self`, which no key can hold: one function caches one type";
+            diagnostics.report(skip, message);
+        }
+    }
+
     /// Whether the argument is skipped in so many words, or stands in the key, or is refused for being neither.
     fn is_judged(&self, argument: &Argument) -> bool {
         let Some(name) = &argument.name else {
@@ -190,15 +201,6 @@ impl Check<'_> {
             .filter(|root| !self.written.arguments.has(root))
             .any(|root| suggest::nearest(root, names.iter().map(String::as_str)) == Some(name))
     }
-}
-
-/// The names of the type and const parameters.
-fn type_parameters(function: &Function) -> impl Iterator<Item = &Ident> {
-    function.sig.generics.params.iter().filter_map(|param| match param {
-        GenericParam::Type(param) => Some(&param.ident),
-        GenericParam::Const(param) => Some(&param.ident),
-        GenericParam::Lifetime(_) => None,
-    })
 }
 
 fn forgotten(name: &str) -> String {

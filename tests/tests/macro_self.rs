@@ -1,0 +1,250 @@
+//! One cached function, several types: no key tells apart what only `Self` does.
+
+#[expect(dead_code, reason = "the tests of faults use all of it")]
+#[path = "faults/log.rs"]
+mod log;
+
+use std::marker::PhantomData;
+
+use async_trait::async_trait;
+use cache_runtime::{Bypass, Lookup, Outcome, cached, explain};
+use cache_tests::cache;
+use log::Log;
+use serde::{Deserialize, Serialize};
+
+struct User;
+struct Order;
+
+trait Model: Send + Sync {
+    const TABLE: &'static str;
+
+    #[cached(ttl = "1m", key = "model:<id>")]
+    async fn find(id: u64, #[cache(skip)] db: &str) -> String {
+        format!("{db}/{}/{id}", Self::TABLE)
+    }
+
+    #[cached(ttl = "1m", key = "model-inline:<id>", companions = off)]
+    async fn inline(id: u64) -> String {
+        format!("{}/{id}", Self::TABLE)
+    }
+
+    #[cached(ttl = "1m", key = "model-outside:<id>", l1 = off)]
+    async fn outside(id: u64, #[cache(skip)] _db: &str) -> String {
+        format!("{}/{id}", Self::TABLE)
+    }
+
+    #[cached(ttl = "1m", key = "model-read:<id>", skip(self))]
+    async fn read(&self, id: u64) -> String {
+        format!("{}/{id}", Self::TABLE)
+    }
+}
+
+impl Model for User {
+    const TABLE: &'static str = "users";
+}
+
+impl Model for Order {
+    const TABLE: &'static str = "orders";
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::unsafe_derive_deserialize, reason = "the link-time registry's, not this type's")]
+struct Row<T, const N: usize> {
+    label: String,
+    of: PhantomData<T>,
+}
+
+impl<T: Model + Clone + 'static, const N: usize> Row<T, N> {
+    #[cached(ttl = "1m", key = "row:<id>")]
+    async fn find(id: u64) -> Option<Self> {
+        Some(Self { label: format!("{}/{id}/{N}", T::TABLE), of: PhantomData })
+    }
+
+    #[cached(ttl = "1m", key = "row-told:<id>", companions = Self)]
+    async fn told(id: u64) -> String {
+        format!("{}/{id}/{N}", T::TABLE)
+    }
+
+    #[cached(ttl = "1m", key = "row-owned:<self.label>", own(self))]
+    async fn owned(&self) -> String {
+        format!("{}/{}/{N}", T::TABLE, self.label)
+    }
+}
+
+#[async_trait]
+trait Named: Sync {
+    fn name(&self) -> String;
+
+    #[cached(ttl = "1m", key = "named:<id>", skip(self))]
+    async fn named(&self, id: u64) -> String {
+        format!("{} {id}", self.name())
+    }
+}
+
+#[async_trait]
+impl Named for User {
+    fn name(&self) -> String {
+        "user".to_owned()
+    }
+}
+
+#[async_trait]
+impl Named for Order {
+    fn name(&self) -> String {
+        "order".to_owned()
+    }
+}
+
+const REFUSED: Outcome = Outcome::Bypassed(Bypass::OtherSelf);
+
+/// Two calls of each type: the first type is answered from the cache, the other from its body.
+async fn check<T: PartialEq + std::fmt::Debug>(
+    first: impl AsyncFn() -> T,
+    second: impl AsyncFn() -> T,
+    expected: (T, T),
+    served: Outcome,
+) {
+    cache()
+        .await
+        .scope(async {
+            let (answers, lookups) =
+                explain(async { (first().await, second().await, first().await, second().await) }).await;
+            assert_eq!((&answers.0, &answers.1), (&expected.0, &expected.1));
+            assert_eq!((&answers.2, &answers.3), (&expected.0, &expected.1));
+            let outcomes: Vec<_> = lookups.iter().map(Lookup::outcome).collect();
+            assert_eq!(outcomes, [Outcome::Loaded, REFUSED, served, REFUSED]);
+        })
+        .await;
+}
+
+fn both(first: &str, second: &str) -> (String, String) {
+    (first.to_owned(), second.to_owned())
+}
+
+#[tokio::test]
+async fn a_default_method_is_cached_for_one_type() {
+    let hit = Outcome::HitL1;
+    check(
+        async || User::find(1, "db").await,
+        async || Order::find(1, "db").await,
+        both("db/users/1", "db/orders/1"),
+        hit,
+    )
+    .await;
+    check(async || User::inline(1).await, async || Order::inline(1).await, both("users/1", "orders/1"), hit).await;
+    check(async || User.read(1).await, async || Order.read(1).await, both("users/1", "orders/1"), hit).await;
+    check(async || User.named(1).await, async || Order.named(1).await, both("user 1", "order 1"), hit).await;
+}
+
+#[tokio::test]
+async fn so_it_is_without_the_in_process_tier() {
+    let calls = (async || User::outside(1, "db").await, async || Order::outside(1, "db").await);
+    check(calls.0, calls.1, both("users/1", "orders/1"), Outcome::Loaded).await;
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Book;
+
+impl Model for Book {
+    const TABLE: &'static str = "books";
+}
+
+fn row<const N: usize>(label: &str) -> Row<Book, N> {
+    Row { label: label.to_owned(), of: PhantomData }
+}
+
+#[tokio::test]
+async fn a_method_of_a_generic_type_is_cached_for_one_instance() {
+    let hit = Outcome::HitL1;
+    let found = |row: Option<String>| row.expect("there is one");
+    let one = async || found(Row::<Book, 1>::find(1).await.map(|row| row.label));
+    let two = async || found(Row::<Book, 2>::find(1).await.map(|row| row.label));
+    check(one, two, both("books/1/1", "books/1/2"), hit).await;
+    let (one, two) = (async || Row::<Book, 1>::told(1).await, async || Row::<Book, 2>::told(1).await);
+    check(one, two, both("books/1/1", "books/1/2"), hit).await;
+    let (one, two) = (row::<1>("a"), row::<2>("a"));
+    check(async || one.owned().await, async || two.owned().await, both("books/a/1", "books/a/2"), hit).await;
+}
+
+trait Loud {
+    #[cached(ttl = "1m", key = "loud:<id>")]
+    async fn loud(id: u64, #[cache(skip)] _db: &str) -> u64 {
+        let _ = size_of::<&Self>();
+        id
+    }
+}
+
+impl Loud for User {}
+impl Loud for Order {}
+impl Loud for Book {}
+
+#[tokio::test]
+async fn it_is_told_once_for_each_function() {
+    let (log, _guard) = Log::start();
+    cache()
+        .await
+        .scope(async {
+            for id in 0..3 {
+                User::loud(id, "db").await;
+                Order::loud(id, "db").await;
+                Book::loud(id, "db").await;
+            }
+        })
+        .await;
+    let lines = log.lines("two types call one cached function");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let line = format!("{:?}", lines[0]);
+    let told = ["ERROR", "macro_self::User", "macro_self::Order", "loud:<id>", "`skip(Self)`", "each type"];
+    assert!(told.iter().all(|part| line.contains(part)), "{line}");
+}
+
+#[tokio::test]
+async fn what_tells_types_apart_may_stand_in_the_key() {
+    trait Tabled {
+        #[cached(ttl = "1m", key = "tabled:<table>:<id>", skip(Self))]
+        async fn row_of(table: &str, id: u64) -> String {
+            format!("{table}/{id}")
+        }
+    }
+    impl Tabled for User {}
+    impl Tabled for Order {}
+    cache()
+        .await
+        .scope(async {
+            let calls = async {
+                for _ in 0..2 {
+                    assert_eq!(User::row_of("users", 1).await, "users/1");
+                    assert_eq!(Order::row_of("orders", 1).await, "orders/1");
+                }
+                Order::row_of("users", 1).await
+            };
+            let lookups = explain(calls).await.1;
+            let outcomes: Vec<_> = lookups.iter().map(Lookup::outcome).collect();
+            let (loaded, hit) = (Outcome::Loaded, Outcome::HitL1);
+            assert_eq!(outcomes, [loaded, loaded, hit, hit, hit]);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_entry_is_that_of_the_key() {
+    trait Kept {
+        #[cached(ttl = "1m", key = "kept:<id>")]
+        async fn kept(id: u64, #[cache(skip)] _db: &str) -> u64 {
+            id + size_of::<&Self>() as u64
+        }
+    }
+    impl Kept for User {}
+    impl Kept for Order {}
+    cache()
+        .await
+        .scope(async {
+            let loaded = User::kept(1, "db").await;
+            let kept = Order::kept_entry(1).peek().await.expect("embedded");
+            assert_eq!(kept.map(cache_runtime::Peek::into_value), Some(loaded));
+            Order::kept_entry(1).put(7).await.expect("embedded");
+            assert_eq!(User::kept(1, "db").await, 7);
+            assert_ne!(Order::kept(1, "db").await, 7);
+        })
+        .await;
+}
