@@ -40,7 +40,8 @@ pub(crate) fn function(plan: &Plan<'_>, name: &Ident) -> TokenStream {
 /// A block that gives the same, where there is no place for a function.
 pub(crate) fn block(plan: &Plan<'_>) -> TokenStream {
     let here = Span::mixed_site();
-    if mentions(&plan.output.ty, "Self") {
+    if plan.is_associated {
+        // The output may name `Self` or a parameter of the `impl`, which a function of its own cannot.
         let (output, ty) = (plan.private_for_output(), &plan.output.ty);
         let statics = statics(plan);
         return quote_spanned!(here=> { #statics (&FUNCTION, #output::shape!(#ty)) });
