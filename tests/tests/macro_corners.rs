@@ -3,6 +3,29 @@
 use cache_runtime::cached;
 use cache_tests::cache;
 
+#[cached(ttl = "1m", key = "underscored:<_id>")]
+async fn underscored(_id: u64) -> u64 {
+    1
+}
+
+#[cached(ttl = "1m", key = "underscored-field:<_pair.0>:<_pair.1:hash>")]
+async fn underscored_field(_pair: (u64, u64)) -> u64 {
+    2
+}
+
+#[tokio::test]
+async fn an_argument_that_the_body_leaves_alone_stands_in_the_key() {
+    cache()
+        .await
+        .scope(async {
+            assert_eq!(underscored(7).await, 1);
+            assert_eq!(underscored_entry(7).key(), "test:v1:underscored:7");
+            assert_eq!(underscored_field((7, 8)).await, 2);
+            assert!(underscored_field_entry((7, 8)).key().starts_with("test:v1:underscored-field:7:"));
+        })
+        .await;
+}
+
 trait Database: Send + Sync + 'static {
     type Error: Send + 'static;
 

@@ -176,8 +176,8 @@ fn entry_signature(plan: &Plan<'_>) -> Signature {
 fn entry_inputs(plan: &Plan<'_>) -> impl Iterator<Item = FnArg> {
     let receiver = plan.arguments.receiver.iter().filter(|_| wants(plan, "self"));
     let others = plan.arguments.others.iter().filter_map(|argument| {
-        let (name, ty) = (argument.name.as_ref()?, &argument.ty);
-        wants(plan, &name.unraw().to_string()).then(|| parse_quote!(#name: #ty))
+        let (name, local, ty) = (argument.name.as_ref()?, &argument.local, &argument.ty);
+        wants(plan, &name.unraw().to_string()).then(|| parse_quote!(#local: #ty))
     });
     receiver.cloned().map(FnArg::Receiver).chain(others)
 }
