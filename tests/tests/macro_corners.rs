@@ -1,5 +1,7 @@
 //! What users write and no example shows.
 
+use std::fmt::Display;
+
 use cache_runtime::cached;
 use cache_tests::cache;
 
@@ -24,6 +26,17 @@ async fn an_argument_that_the_body_leaves_alone_stands_in_the_key() {
             assert!(underscored_field_entry((7, 8)).key().starts_with("test:v1:underscored-field:7:"));
         })
         .await;
+}
+
+#[cached(ttl = "1m", key = "declared:<id>", skip(N))]
+async fn declared<const N: usize, T: Display>(id: u64, #[cache(skip)] text: &T) -> String {
+    format!("{id}{text}{N}")
+}
+
+#[tokio::test]
+async fn parameters_keep_the_order_of_their_declaration() {
+    let answer = cache().await.scope(declared::<3, u8>(1, &2)).await;
+    assert_eq!(answer, "123");
 }
 
 trait Database: Send + Sync + 'static {

@@ -169,9 +169,7 @@ fn call_uncached(plan: &Plan<'_>) -> TokenStream {
 
 /// Type parameters that no argument mentions cannot be inferred.
 fn turbofish(plan: &Plan<'_>) -> TokenStream {
-    let generics = &plan.function.sig.generics;
-    let types = generics.type_params().map(|param| &param.ident);
-    let names: Vec<_> = types.chain(generics.const_params().map(|param| &param.ident)).collect();
+    let names: Vec<_> = plan.function.type_parameters().collect();
     if names.is_empty() { TokenStream::new() } else { quote_spanned!(Span::mixed_site()=> ::<#(#names),*>) }
 }
 
