@@ -39,6 +39,47 @@ async fn parameters_keep_the_order_of_their_declaration() {
     assert_eq!(answer, "123");
 }
 
+#[derive(Clone)]
+struct Counter {
+    count: u64,
+}
+
+#[deny(warnings)]
+impl Counter {
+    #[cached(ttl = "1m", key = "counter:<self.count>")]
+    async fn by_value(mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
+    #[cached(ttl = "1m", key = "counter-boxed:<id>", skip(self))]
+    async fn boxed(mut self: Box<Self>, mut id: u64) -> u64 {
+        id += 1;
+        self.count += id;
+        self.count
+    }
+
+    #[cached(ttl = "1m", key = "counter-inline:<self.count>", companions = off)]
+    async fn inline(mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_may_be_changed() {
+    let counter = Counter { count: 1 };
+    cache()
+        .await
+        .scope(async {
+            assert_eq!(counter.clone().by_value().await, 2);
+            assert_eq!(counter.clone().by_value_entry().key(), "test:v1:counter:1");
+            assert_eq!(Box::new(counter.clone()).boxed(1).await, 3);
+            assert_eq!(counter.inline().await, 2);
+        })
+        .await;
+}
+
 trait Database: Send + Sync + 'static {
     type Error: Send + 'static;
 

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hasher};
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{Attribute, FnArg, GenericParam, Generics, Ident, Signature, parse_quote, parse_quote_spanned};
+use syn::{Attribute, FnArg, GenericParam, Generics, Ident, Receiver, Signature, parse_quote, parse_quote_spanned};
 
 use crate::arguments::Argument;
 use crate::cached::args::Siblings;
@@ -179,7 +179,12 @@ fn entry_inputs(plan: &Plan<'_>) -> impl Iterator<Item = FnArg> {
         let (name, local, ty) = (argument.name.as_ref()?, &argument.local, &argument.ty);
         wants(plan, &name.unraw().to_string()).then(|| parse_quote!(#local: #ty))
     });
-    receiver.cloned().map(FnArg::Receiver).chain(others)
+    receiver.map(unchanged).map(FnArg::Receiver).chain(others)
+}
+
+/// The receiver of what does not change it: without the `mut` of `mut self`.
+pub(crate) fn unchanged(receiver: &Receiver) -> Receiver {
+    Receiver { mutability: None, ..receiver.clone() }
 }
 
 fn wants(plan: &Plan<'_>, name: &str) -> bool {

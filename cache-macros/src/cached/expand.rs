@@ -5,7 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{FnArg, Ident, Pat, Signature};
 
-use crate::cached::companions::{Companions, Names, companions};
+use crate::cached::companions::{Companions, Names, companions, unchanged};
 use crate::cached::descriptor::{self, event_field};
 use crate::cached::load::{Cloned, Load};
 use crate::cached::parts::parts;
@@ -38,6 +38,11 @@ fn wrapper(plan: &Plan<'_>) -> TokenStream {
 /// The function's own signature. A pattern gets a name, since the body takes it apart.
 fn wrapper_signature(plan: &Plan<'_>) -> Signature {
     let mut sig = plan.function.sig.clone();
+    if let (Some(FnArg::Receiver(receiver)), Companions::Free | Companions::InSelf) =
+        (sig.inputs.first_mut(), plan.companions)
+    {
+        *receiver = unchanged(receiver);
+    }
     let typed = sig.inputs.iter_mut().filter_map(|input| match input {
         FnArg::Typed(typed) => Some(typed),
         FnArg::Receiver(_) => None,
@@ -167,7 +172,7 @@ fn call_uncached(plan: &Plan<'_>) -> TokenStream {
     quote_spanned!(here=> #path #name #generics(#(#arguments),*))
 }
 
-/// Type parameters that no argument mentions cannot be inferred.
+/// Type parameters that no argument mentions cannot be inferred. They stand in the order in which they are declared.
 fn turbofish(plan: &Plan<'_>) -> TokenStream {
     let names: Vec<_> = plan.function.type_parameters().collect();
     if names.is_empty() { TokenStream::new() } else { quote_spanned!(Span::mixed_site()=> ::<#(#names),*>) }
