@@ -69,10 +69,21 @@ fn joint(tokens: &[TokenTree], at: usize) -> bool {
     matches!(first, Some(TokenTree::Punct(mark)) if mark.as_char() == ':' && mark.spacing() == Spacing::Joint)
 }
 
-/// `"{name}"` and `"{name:?}"`.
+/// `"{name}"`, `"{name:?}"`, `"{:name$}"` and `"{:.name$}"`.
 fn captures(text: &str, name: &str) -> bool {
-    let mut rest = text.split('{').skip(1);
-    rest.any(|part| part.strip_prefix(name).is_some_and(|after| after.starts_with(['}', ':'])))
+    text.split('{').skip(1).any(|part| {
+        let inside = part.split('}').next().unwrap_or(part);
+        let (value, format) = inside.split_once(':').unwrap_or((inside, ""));
+        value.trim() == name || counts(format).any(|count| count == name)
+    })
+}
+
+/// The names before the `$`s of a format, of its width and its precision. A zero before the width is a flag.
+fn counts(format: &str) -> impl Iterator<Item = &str> {
+    let before = format.rsplit_once('$').map_or("", |(before, _)| before);
+    let is_in_name = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let names = before.split('$').filter_map(move |piece| piece.rsplit(|letter| !is_in_name(letter)).next());
+    names.map(|name| name.trim_start_matches('0'))
 }
 
 /// Whether the body of the function `name` calls it again: by its name, or a method on `self`, a clone of `self` or `Self`.
@@ -155,6 +166,10 @@ mod tests {
         assert!(uses(quote!(UserUpdated { tenant: id.0 })));
         assert!(uses(quote!(Saved::of(&id, 1..id))));
         assert!(uses(quote!(Saved { text: format!("{tenant}-{id:?}") })));
+        assert!(uses(quote!(format!("{tenant:id$}"))));
+        assert!(uses(quote!(format!("{:>+.id$} and {}", tenant, 1))));
+        assert!(uses(quote!(format!("{tenant:#0id$.width$?}"))));
+        assert!(!uses(quote!(format!("{tenant:idea$}{idea:.my_id$} id$ {tenant:id>1$}"))));
         assert!(!uses(quote!(UserUpdated { tenant, id: result.id })));
         assert!(!uses(quote!(Saved::id(tenant.id()))));
         assert!(!uses(quote!(id::Saved { id: "id {identity}" })));
