@@ -1,13 +1,13 @@
 //! The arguments of a function, by the names under which an attribute knows them.
 
 use proc_macro2::Span;
-use quote::format_ident;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, FnArg, Ident, Pat, Receiver, Type};
 
 use crate::diagnostics::Diagnostics;
 use crate::function::Function;
+use crate::local::local;
 
 /// All arguments of a function.
 pub(crate) struct Arguments {
@@ -85,7 +85,7 @@ impl Argument {
             Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => Some(pat.ident.clone()),
             _ => None,
         };
-        let generated = || format_ident!("argument{number}", span = Span::mixed_site());
+        let generated = || local(&format!("argument{number}"));
         let local = name.clone().unwrap_or_else(generated);
         Self { name, local, pat: pat.clone(), ty: ty.clone(), skip }
     }

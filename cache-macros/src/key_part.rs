@@ -1,7 +1,7 @@
 //! `#[derive(KeyPart)]`.
 
 use proc_macro2::{Literal, Span, TokenStream};
-use quote::{ToTokens, format_ident, quote_spanned};
+use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
 use syn::{
     Data, DataEnum, DeriveInput, Field, Fields, Generics, Ident, Index, Member, Path, Type, Variant,
@@ -10,6 +10,7 @@ use syn::{
 
 use crate::diagnostics::Diagnostics;
 use crate::keys::{Given, Grammar, Key, assigned_path, read_helpers};
+use crate::local::{local, local_at};
 use crate::mention::mentions;
 use crate::output::bare;
 use crate::runtime::Runtime;
@@ -92,12 +93,12 @@ impl Plan<'_> {
         let private = self.runtime.private();
         let bounded = self.bounded();
         let (generics, arguments, clause) = bounded.split_for_impl();
-        let write = self.write();
+        let (key, write) = (local("key"), self.write());
         quote_spanned! {here=>
             impl #generics #private::KeyPart for #ident #arguments #clause {
                 type Canonical = Self;
 
-                fn write(&self, key: &mut #private::KeyWriter<'_>) {
+                fn write(&self, #key: &mut #private::KeyWriter<'_>) {
                     #write
                 }
             }
@@ -132,14 +133,14 @@ impl Plan<'_> {
 
     fn write(&self) -> TokenStream {
         let here = Span::mixed_site();
-        let private = self.runtime.private();
+        let (private, key) = (self.runtime.private(), local("key"));
         match &self.content {
             Content::Newtype(member, ty) => {
-                quote_spanned!(here=> <#ty as #private::KeyPart>::write(&self.#member, key);)
+                quote_spanned!(here=> <#ty as #private::KeyPart>::write(&self.#member, #key);)
             }
             Content::Fields(fields) => {
                 let items = fields.iter().map(|(member, ty)| item(ty, &quote_spanned!(here=> &self.#member)));
-                quote_spanned!(here=> key.tuple(|key| { #(#items)* });)
+                quote_spanned!(here=> #key.tuple(|#key| { #(#items)* });)
             }
             Content::Variants(data) => {
                 let arms = data.variants.iter().zip(0..).map(|(variant, place)| arm(variant, place));
@@ -155,12 +156,13 @@ fn arm(variant: &Variant, place: u32) -> TokenStream {
     let name = ident.unraw().to_string();
     let fields = written(&variant.fields);
     let (members, types): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
-    let locals: Vec<Ident> = (0..members.len()).map(|number| format_ident!("field{number}", span = here)).collect();
+    let locals: Vec<Ident> = (0..members.len()).map(|number| local(&format!("field{number}"))).collect();
     let items = types.iter().zip(&locals).map(|(ty, local)| item(ty, local));
-    let key = if members.is_empty() { quote_spanned!(here=> _) } else { quote_spanned!(here=> key) };
+    let key = local("key");
+    let inner = if members.is_empty() { quote_spanned!(here=> _) } else { key.to_token_stream() };
     quote_spanned! {here=>
         Self::#ident { #(#members: #locals,)* .. } => {
-            key.variant(#place, #name, |#key| { #(#items)* });
+            #key.variant(#place, #name, |#inner| { #(#items)* });
         }
     }
 }
@@ -168,7 +170,8 @@ fn arm(variant: &Variant, place: u32) -> TokenStream {
 /// One value inside a tuple or variant; an error about its type points at it.
 fn item(ty: &Type, value: &impl ToTokens) -> TokenStream {
     let first = ty.to_token_stream().into_iter().next().map_or_else(Span::call_site, |token| token.span());
-    quote_spanned!(Span::mixed_site().located_at(first)=> key.item::<#ty>(#value);)
+    let key = local_at("key", first);
+    quote_spanned!(Span::mixed_site().located_at(first)=> #key.item::<#ty>(#value);)
 }
 
 /// The fields that hold values.

@@ -11,6 +11,7 @@ mod event;
 mod function;
 mod key_part;
 mod keys;
+mod local;
 mod mention;
 mod output;
 mod runtime;

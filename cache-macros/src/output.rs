@@ -6,6 +6,7 @@ use syn::{GenericArgument, PathArguments, ReturnType, Type, TypeParamBound, pars
 
 use crate::diagnostics::Diagnostics;
 use crate::function::Function;
+use crate::local::local;
 use crate::mention::mentions;
 use crate::runtime::Runtime;
 
@@ -144,17 +145,17 @@ pub(crate) fn bare(ty: &Type) -> &Type {
 /// An async block with the type of the function it is taken from. The type is said twice: what `?` and `return` give
 /// must fit it, and so must the end.
 pub(crate) fn typed_block(runtime: &Runtime, ty: &Type, names: &TokenStream, body: &Group) -> TokenStream {
-    let private = runtime.private();
+    let (private, output) = (runtime.private(), local("output"));
     quote_spanned! {Span::mixed_site()=>
         #private::typed::<#ty, _>(async move {
             #names
-            if let ::core::option::Option::Some(output) = ::core::option::Option::None::<#ty> {
-                return output;
+            if let ::core::option::Option::Some(#output) = ::core::option::Option::None::<#ty> {
+                return #output;
             }
-            let output: #ty = #body;
+            let #output: #ty = #body;
             // tidy: allow because it is emitted into the user's crate, where it may or may not be needed
             #[allow(unreachable_code)]
-            output
+            #output
         })
     }
 }

@@ -38,9 +38,9 @@ use crate::weight::weigh;
 macro_rules! shape {
     ($output:ty) => {{
         use $crate::__private::{KeptBehind as _, NeverAbsent as _, NotShared as _, PlainOutcome as _};
-        let outcome = $crate::__private::Probe::<$output>::NEW.outcome();
-        let (kept, error) = (outcome.kept(), outcome.error());
-        $crate::__private::compose(&outcome, kept.absence(), error.sharing(), kept.keeping())
+        let __outcome = $crate::__private::Probe::<$output>::NEW.outcome();
+        let (__kept, __error) = (__outcome.kept(), __outcome.error());
+        $crate::__private::compose(&__outcome, __kept.absence(), __error.sharing(), __kept.keeping())
     }};
 }
 

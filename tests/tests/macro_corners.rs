@@ -2,8 +2,9 @@
 
 use std::fmt::Display;
 
-use cache_runtime::cached;
+use cache_runtime::{Event, cached, emits};
 use cache_tests::cache;
+use serde::{Deserialize, Serialize};
 
 #[cached(ttl = "1m", key = "underscored:<_id>")]
 async fn underscored(_id: u64) -> u64 {
@@ -144,6 +145,125 @@ async fn an_error_may_be_that_of_a_parameter() {
                 assert_eq!(repository.load_boxed(3).await, Ok(6));
                 assert!(repository.load(0).await.is_err());
             }
+        })
+        .await;
+}
+
+/// Where a variable is bound, a constant or static of its name is a pattern of its own.
+mod lower_case {
+    #![allow(non_upper_case_globals, dead_code, reason = "so they are called")]
+
+    use cache_runtime::{Event, KeyPart, cached, emits};
+    use serde::{Deserialize, Serialize};
+
+    static function: u64 = 1;
+    static part0: u64 = 1;
+    static owned_text: u64 = 1;
+    const shape: u64 = 1;
+    const lookup: u64 = 1;
+    const value: u64 = 1;
+    const miss: u64 = 1;
+    const event: u64 = 1;
+    const key: u64 = 1;
+    const cache: u64 = 1;
+    const output: u64 = 1;
+    const events: u64 = 1;
+    const kept: u64 = 1;
+    const error: u64 = 1;
+    const outcome: u64 = 1;
+    const this: u64 = 1;
+    const argument2: u64 = 1;
+    const field0: u64 = 1;
+
+    #[derive(Event, Serialize, Deserialize)]
+    pub(super) struct Named {
+        pub id: u64,
+    }
+
+    #[derive(Clone, Copy, KeyPart)]
+    pub(super) enum Kind {
+        One(u64),
+        Two,
+    }
+
+    #[cached(
+        ttl = "1m",
+        key = "lower-case:<id>:<text:hash>:<kind>",
+        invalidate_on = "Named => lower-case:<id>:*",
+        own(text),
+        cache = cache_runtime::Cache::current(),
+        store_if = |_| true
+    )]
+    pub(super) async fn free(id: u64, #[cache(skip)] (a, b): (u64, u64), text: &str, kind: Kind) -> u64 {
+        let kind = matches!(kind, Kind::Two);
+        id + a + b + function + shape + text.len() as u64 + u64::from(kind)
+    }
+
+    #[cached(ttl = "1m", key = "lower-case-inline:<id>", companions = off)]
+    pub(super) async fn inline(id: u64, #[cache(skip)] (a, b): (u64, u64)) -> u64 {
+        id + a + b
+    }
+
+    #[emits(Named { id })]
+    pub(super) async fn emitting(id: u64) -> u64 {
+        id
+    }
+}
+
+#[tokio::test]
+async fn constants_may_have_the_names_of_variables() {
+    cache()
+        .await
+        .scope(async {
+            for _ in 0..2 {
+                assert_eq!(lower_case::free(1, (2, 3), "abc", lower_case::Kind::One(7)).await, 11);
+                assert_eq!(lower_case::free(1, (2, 3), "abc", lower_case::Kind::Two).await, 12);
+                assert_eq!(lower_case::inline(1, (2, 3)).await, 6);
+            }
+            assert_eq!(lower_case::emitting(1).await, 1);
+        })
+        .await;
+}
+
+#[derive(Event, Serialize, Deserialize)]
+struct Generated {
+    r#gen: u64,
+}
+
+#[cached(ttl = "1m", key = "generated:<gen>:<of.gen>", invalidate_on = "Generated => generated:<gen>:*")]
+async fn generated(r#gen: u64, of: Generated) -> u64 {
+    r#gen + of.r#gen
+}
+
+macro_rules! methods {
+    ($this:ident, $number:expr) => {
+        #[cached(ttl = "1m", key = "made:<self.count>:<id>", own(self))]
+        async fn made(&$this, id: u64) -> u64 {
+            $number + id
+        }
+
+        #[emits(Generated { r#gen: $number })]
+        async fn emitting($this) -> u64 {
+            $number
+        }
+    };
+}
+
+impl Counter {
+    methods!(self, self.count);
+}
+
+#[tokio::test]
+async fn names_of_other_editions_and_other_macros() {
+    let counter = Counter { count: 1 };
+    cache()
+        .await
+        .scope(async {
+            assert_eq!(generated(1, Generated { r#gen: 2 }).await, 3);
+            assert_eq!(generated_entry(1, Generated { r#gen: 2 }).key(), "test:v1:generated:1:2");
+            assert_eq!(counter.made(1).await, 2);
+            assert_eq!(counter.made(1).await, 2);
+            assert_eq!(counter.emitting().await, 1);
         })
         .await;
 }

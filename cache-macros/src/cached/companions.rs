@@ -14,6 +14,7 @@ use crate::cached::parts;
 use crate::cached::plan::Plan;
 use crate::cached::written::Written;
 use crate::function::lenient;
+use crate::local::local;
 use crate::mention::{mentions, uses_variable};
 use crate::output::Form;
 
@@ -141,9 +142,9 @@ fn entry(plan: &Plan<'_>) -> TokenStream {
     let sig = entry_signature(plan);
     let (path, function) = (plan.companions.path(), Names::of(plan).function);
     let (private, parts) = (plan.private_for_output(), parts::parts(plan));
-    let (function_name, shape) = (descriptor::local("function"), descriptor::local("shape"));
+    let (function_name, shape) = (local("function"), local("shape"));
     let entry = quote_spanned!(plan.output.place=> #private::entry(#function_name, #parts, #shape));
-    let cache_name = descriptor::local("cache");
+    let cache_name = local("cache");
     let cache = plan.cache_statement(&cache_name);
     let within = cache.as_ref().map(|_| quote_spanned!(here=> .within(#cache_name)));
     let doc = format!(" The cached value of {} for these arguments.", link(plan));

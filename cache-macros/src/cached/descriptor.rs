@@ -13,6 +13,7 @@ use crate::cached::parts::reference_to;
 use crate::cached::plan::Plan;
 use crate::cached::policy::{L1, Millis};
 use crate::cached::routes::Route;
+use crate::local::{local, local_at};
 use crate::mention::mentions;
 use crate::output::readable;
 
@@ -49,16 +50,6 @@ pub(crate) fn block(plan: &Plan<'_>) -> TokenStream {
     let name = local("function");
     let function = function(plan, &name);
     quote_spanned!(here=> { #function #name() })
-}
-
-/// A name that only generated code knows.
-pub(crate) fn local(name: &str) -> Ident {
-    local_at(name, Span::call_site())
-}
-
-/// The same, shown at a place.
-pub(crate) fn local_at(name: &str, place: Span) -> Ident {
-    Ident::new(name, Span::mixed_site().located_at(place))
 }
 
 /// The static and its registration.

@@ -13,6 +13,7 @@ use crate::cached::plan::Plan;
 use crate::cached::policy::L1;
 use crate::cached::routes::Route;
 use crate::function::lenient;
+use crate::local::{local, local_at};
 use crate::output::{Form, typed_block};
 
 /// The cached function and its companions.
@@ -75,13 +76,15 @@ fn calls(plan: &Plan<'_>) -> TokenStream {
         }
     };
     let (lookup, load) = (lookup(plan), load(plan));
+    let (function_name, shape, found) = (local("function"), local("shape"), local("lookup"));
+    let (value, miss) = (local("value"), local("miss"));
     quote_spanned! {here=>
         #(#checks)*
-        let (function, shape) = #function;
-        let lookup = #lookup;
-        match lookup {
-            #private::Lookup::Hit(value) => #private::Shape::wrap(shape, value),
-            #private::Lookup::Miss(miss) => #load,
+        let (#function_name, #shape) = #function;
+        let #found = #lookup;
+        match #found {
+            #private::Lookup::Hit(#value) => #private::Shape::wrap(#shape, #value),
+            #private::Lookup::Miss(#miss) => #load,
         }
     }
 }
@@ -90,7 +93,7 @@ fn calls(plan: &Plan<'_>) -> TokenStream {
 fn event_check(plan: &Plan<'_>, route: &Route) -> TokenStream {
     let here = Span::mixed_site().located_at(route.place);
     let private = plan.runtime.private_at(here);
-    let (event, name) = (&route.event, descriptor::local_at("event", here));
+    let (event, name) = (&route.event, local_at("event", here));
     let pairs = route.pattern.placeholders().iter().zip(&route.binds);
     let pairs = pairs.map(|(placeholder, bind)| {
         let field = event_field(placeholder, route);
@@ -102,8 +105,8 @@ fn event_check(plan: &Plan<'_>, route: &Route) -> TokenStream {
 
 fn lookup(plan: &Plan<'_>) -> TokenStream {
     let (place, private) = (plan.output.place, plan.private_for_output());
-    let (function, shape) = (descriptor::local("function"), descriptor::local("shape"));
-    let (parts, cache) = (parts(plan), descriptor::local("cache"));
+    let (function, shape) = (local("function"), local("shape"));
+    let (parts, cache) = (parts(plan), local("cache"));
     let lookup = match (plan.policy.l1, plan.is_of_one_type) {
         // There is nothing to be found: the look alone would cost as much as a hit.
         (L1::Off, false) => quote_spanned!(place=> #private::no_lookup),
@@ -124,19 +127,20 @@ fn lookup(plan: &Plan<'_>) -> TokenStream {
 
 fn load(plan: &Plan<'_>) -> TokenStream {
     let here = Span::mixed_site();
+    let (shape, miss) = (local("shape"), local("miss"));
     let keeps = plan.store_if.iter();
-    let store_if = keeps.map(|keeps| quote_spanned!(here=> .store_if(shape, #keeps)));
-    let miss = quote_spanned!(here=> miss #(#store_if)*);
+    let store_if = keeps.map(|keeps| quote_spanned!(here=> .store_if(#shape, #keeps)));
+    let miss = quote_spanned!(here=> #miss #(#store_if)*);
     let future = future(plan);
     match &plan.load {
-        Load::InCaller => quote_spanned!(here=> #miss.load(shape, move || #future).await),
+        Load::InCaller => quote_spanned!(here=> #miss.load(#shape, move || #future).await),
         Load::Detached(cloned) if cloned.is_empty() => {
-            quote_spanned!(here=> #miss.load_detached(shape, move || #future).await)
+            quote_spanned!(here=> #miss.load_detached(#shape, move || #future).await)
         }
         Load::Detached(cloned) => {
             let statements = cloned.iter().map(clone_statement);
             let body = quote_spanned!(here=> { #(#statements)* async move { #future.await } });
-            quote_spanned!(here=> #miss.load_detached(shape, move || #body).await)
+            quote_spanned!(here=> #miss.load_detached(#shape, move || #body).await)
         }
     }
 }

@@ -83,8 +83,9 @@ pub(crate) fn located(name: &Ident, place: Span) -> Ident {
 pub(crate) fn member(name: &str, place: Span) -> Member {
     match syn::parse_str(name) {
         Ok(Member::Unnamed(index)) => Member::Unnamed(index),
-        Ok(Member::Named(_)) => Member::Named(Ident::new(name, place)),
-        Err(_) => Member::Named(Ident::new_raw(name, place)),
+        // A keyword in some editions, and the place may be of any.
+        Ok(Member::Named(_)) if name != "gen" => Member::Named(Ident::new(name, place)),
+        Ok(Member::Named(_)) | Err(_) => Member::Named(Ident::new_raw(name, place)),
     }
 }
 

@@ -1,7 +1,5 @@
 //! In which task a load runs: it may outlive its caller only if it owns everything it uses.
 
-use proc_macro2::Span;
-use quote::format_ident;
 use syn::ext::IdentExt;
 use syn::{GenericParam, Ident, Receiver, ReceiverKind, Type, TypeParamBound, WherePredicate, parse_quote};
 
@@ -11,6 +9,7 @@ use crate::cached::written::Written;
 use crate::diagnostics::Diagnostics;
 use crate::function::Function;
 use crate::keys::listed;
+use crate::local::local;
 use crate::mention::{borrows, calls_itself, mentions};
 use crate::output::{Form, bare, readable};
 
@@ -150,9 +149,11 @@ fn clone_of(name: &Ident, arguments: &Arguments, companions: Companions) -> Resu
         }
         Type::Reference(reference) => {
             let argument = arguments.find(&text).map(|argument| argument.local.clone());
+            // A `macro_rules` that takes `$self` may write another one in the attribute.
+            let this = arguments.receiver.as_ref().map(|receiver| Ident::from(receiver.self_token));
             Ok(Cloned {
-                source: argument.unwrap_or_else(|| name.clone()),
-                owned: format_ident!("owned_{}", text, span = Span::mixed_site()),
+                source: argument.or(this).unwrap_or_else(|| name.clone()),
+                owned: local(&format!("owned_{text}")),
                 ty: Type::clone(&reference.elem),
             })
         }

@@ -1,7 +1,7 @@
 //! The parts of the key, as the runtime takes them.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, format_ident, quote_spanned};
+use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
 use syn::{Generics, Ident};
 
@@ -9,6 +9,7 @@ use crate::arguments::Argument;
 use crate::cached::companions::{Companions, Names, narrow};
 use crate::cached::identity::Part;
 use crate::cached::plan::Plan;
+use crate::local::local;
 
 /// A reference to the parts. Nothing is asked of them here, if there is a companion that answers for them.
 pub(crate) fn parts(plan: &Plan<'_>) -> TokenStream {
@@ -98,7 +99,7 @@ fn receiver<'a>(plan: &'a Plan<'_>) -> Option<&'a Ident> {
 }
 
 fn numbered(number: usize) -> Ident {
-    format_ident!("part{number}", span = Span::mixed_site())
+    local(&format!("part{number}"))
 }
 
 fn generics(plan: &Plan<'_>, parameters: &[TokenStream]) -> Generics {

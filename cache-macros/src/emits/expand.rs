@@ -5,7 +5,8 @@ use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Expr, Index};
 
-use crate::emits::plan::{Kept, Plan};
+use crate::emits::plan::Plan;
+use crate::local::{local, local_at};
 use crate::output::{Form, typed_block};
 
 /// The function, publishing.
@@ -28,21 +29,22 @@ fn steps(plan: &Plan<'_>) -> TokenStream {
     let body = body(plan);
     let result = result(plan);
     let events = plan.events.iter().map(|event| after(plan, event));
+    let (output, published) = (local("output"), local("events"));
     let publish = (0..plan.events.len()).map(|number| publish(plan, number));
     quote_spanned! {here=>
         #keep
-        let output = #body.await;
+        let #output = #body.await;
         #take
         // tidy: allow because it is emitted into the user's crate, where it may or may not be needed
         #[allow(unused_variables)]
-        let events = match #private::emitted(#private::outcome!(#ty), &output) {
+        let #published = match #private::emitted(#private::outcome!(#ty), &#output) {
             ::core::option::Option::Some(#result) => ::core::option::Option::Some((#(#events,)*)),
             ::core::option::Option::None => ::core::option::Option::None,
         };
-        if let ::core::option::Option::Some(events) = events {
+        if let ::core::option::Option::Some(#published) = #published {
             #(#publish)*
         }
-        output
+        #output
     }
 }
 
@@ -50,11 +52,13 @@ fn steps(plan: &Plan<'_>) -> TokenStream {
 fn keep(plan: &Plan<'_>) -> TokenStream {
     let here = Span::mixed_site();
     let clones = plan.kept.iter().map(|name| clone(&name.to_token_stream(), name.span()));
-    let this = this(plan).map(|this| {
-        let clone = clone(&TokenTree::from(Ident::new("self", Span::call_site())).into(), here);
+    let this = plan.receiver.cloned().map(|receiver| {
+        let this = local("this");
+        let clone = clone(&receiver.to_token_stream(), here);
         quote_spanned!(here=> let #this = #clone;)
     });
-    quote_spanned!(here=> #this let kept = (#(#clones,)*);)
+    let kept = local("kept");
+    quote_spanned!(here=> #this let #kept = (#(#clones,)*);)
 }
 
 fn clone(name: &TokenStream, place: Span) -> TokenStream {
@@ -64,10 +68,10 @@ fn clone(name: &TokenStream, place: Span) -> TokenStream {
 
 /// Gives the clones the names under which the events know them.
 fn take(plan: &Plan<'_>) -> TokenStream {
-    let kept = &plan.kept;
+    let (names, kept) = (&plan.kept, local("kept"));
     // tidy: allow because it is emitted into the user's crate, where it may or may not be needed
     quote_spanned!(Span::mixed_site()=> #[allow(unused_variables, clippy::shadow_reuse, clippy::shadow_same, clippy::shadow_unrelated)]
-        let (#(#kept,)*) = kept;)
+        let (#(#names,)*) = #kept;)
 }
 
 fn body(plan: &Plan<'_>) -> TokenStream {
@@ -85,7 +89,7 @@ fn result(plan: &Plan<'_>) -> Ident {
 
 fn publish(plan: &Plan<'_>, number: usize) -> TokenStream {
     let here = Span::mixed_site().located_at(plan.events[number].span());
-    let (private, events) = (plan.runtime.private_at(here), Ident::new("events", Span::mixed_site().located_at(here)));
+    let (private, events) = (plan.runtime.private_at(here), local_at("events", here));
     let event = Index { index: u32::try_from(number).expect("an attribute is not that long"), span: here };
     let event = quote_spanned!(here=> &#events.#event);
     plan.cache.as_ref().map_or_else(
@@ -99,16 +103,9 @@ fn publish(plan: &Plan<'_>, number: usize) -> TokenStream {
 
 /// An expression as it is evaluated after the body.
 fn after(plan: &Plan<'_>, expression: &Expr) -> TokenStream {
-    match this(plan) {
-        Some(this) => renamed(expression.to_token_stream(), &this),
+    match plan.receiver.cloned() {
+        Some(_) => renamed(expression.to_token_stream(), &local("this")),
         None => expression.to_token_stream(),
-    }
-}
-
-fn this(plan: &Plan<'_>) -> Option<Ident> {
-    match plan.receiver {
-        Kept::AsItIs => None,
-        Kept::Cloned => Some(Ident::new("this", Span::mixed_site())),
     }
 }
 

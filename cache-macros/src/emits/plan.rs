@@ -27,12 +27,21 @@ pub(crate) struct Plan<'a> {
 }
 
 /// What the events see as `self`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kept {
     /// `self`, or nothing.
     AsItIs,
     /// A clone: the body takes `self` away.
-    Cloned,
+    Cloned(Ident),
+}
+
+impl Kept {
+    /// `self`, as the function wrote it, if it is cloned.
+    pub(crate) fn cloned(&self) -> Option<&Ident> {
+        match self {
+            Self::AsItIs => None,
+            Self::Cloned(receiver) => Some(receiver),
+        }
+    }
 }
 
 impl<'a> Plan<'a> {
@@ -101,7 +110,7 @@ impl Uses {
             }
             ReceiverKind::Reference(..) => Kept::AsItIs,
             ReceiverKind::Typed(_, ty) if borrows(ty) => Kept::AsItIs,
-            _ => Kept::Cloned,
+            _ => Kept::Cloned(Ident::from(receiver.self_token)),
         }
     }
 }
