@@ -87,13 +87,36 @@ fn counts(format: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Whether the body of the function `name` calls it again: by its name, or a method on `self`, a clone of `self` or `Self`.
-/// What another path or value has by this name is another function.
+/// What another path or value has by this name is another function, unless its future is boxed: one that is a part of
+/// itself has to be.
 pub(crate) fn calls_itself(body: &impl ToTokens, name: &str, is_in_impl: bool) -> bool {
-    let tokens: Vec<TokenTree> = body.to_token_stream().into_iter().collect();
+    calls(body.to_token_stream(), name, is_in_impl, false)
+}
+
+fn calls(code: TokenStream, name: &str, is_in_impl: bool, is_boxed: bool) -> bool {
+    let tokens: Vec<TokenTree> = code.into_iter().collect();
     tokens.iter().enumerate().any(|(at, token)| match token {
-        TokenTree::Group(group) => calls_itself(&group.stream(), name, is_in_impl),
-        _ => is_word(token, name) && is_called(&tokens[at + 1..]) && is_through_itself(&tokens[..at], is_in_impl),
+        TokenTree::Group(group) => {
+            let boxes = at > 0 && is_word(&tokens[at - 1], "pin");
+            calls(group.stream(), name, is_in_impl, is_boxed || boxes)
+        }
+        TokenTree::Ident(_) => {
+            let (before, after) = (&tokens[..at], &tokens[at + 1..]);
+            let itself = || is_boxed && !is_declared(before) || boxes(after) || is_through_itself(before, is_in_impl);
+            is_word(token, name) && is_called(after) && itself()
+        }
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
     })
+}
+
+/// `(..).boxed()`.
+fn boxes(after: &[TokenTree]) -> bool {
+    matches!(after, [TokenTree::Group(_), dot, boxed, ..] if is_mark(dot, '.') && ["boxed", "boxed_local"].iter().any(|name| is_word(boxed, name)))
+}
+
+/// `fn name`.
+fn is_declared(before: &[TokenTree]) -> bool {
+    matches!(before, [.., word] if is_word(word, "fn"))
 }
 
 /// `(..)` or `::<..>(..)`.
@@ -113,8 +136,7 @@ fn is_through_itself(before: &[TokenTree], is_in_impl: bool) -> bool {
         }
         [.., one, two] if is_mark(one, '.') && is_mark(two, '.') => !is_in_impl,
         [value @ .., dot] if is_mark(dot, '.') => is_in_impl && is_self(value),
-        [.., word] if is_word(word, "fn") => false,
-        _ => !is_in_impl,
+        _ => !is_in_impl && !is_declared(before),
     }
 }
 
@@ -187,12 +209,20 @@ mod tests {
 
     #[test]
     fn a_call_of_itself_is_told_from_calls_of_its_namesakes() {
-        for code in
-            [quote!(Box::pin(fib(n - 1)).await), quote!(fib::<T>(n)), quote!(1..self::fib(n)), quote!(Self::fib(n))]
-        {
+        for code in [
+            quote!(Box::pin(fib(n - 1)).await),
+            quote!(fib::<T>(n)),
+            quote!(1..self::fib(n)),
+            quote!(Self::fib(n)),
+            quote!(Box::pin(crate::math::fib(n)).await),
+            quote!(math::fib(n).boxed().await),
+        ] {
             assert!(calls_itself(&code, "fib", false), "{code}");
         }
         for code in [
+            quote!(Box::pin(async {
+                fn fib(n: u64) {}
+            })),
             quote!(db::fib(n)),
             quote!(db.fib(n)),
             quote!(let fib = n; fib),
@@ -203,6 +233,7 @@ mod tests {
             assert!(!calls_itself(&code, "fib", false), "{code}");
         }
         for code in [
+            quote!(Box::pin(async move { Arc::clone(child).fib(n).await })),
             quote!(self.fib(n)),
             quote!(self.clone().fib(n)),
             quote!({ Arc::clone(&self).fib(n) }),

@@ -1,6 +1,7 @@
 //! What users write and no example shows.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use cache_runtime::{Event, cached, emits};
 use cache_tests::cache;
@@ -264,6 +265,44 @@ async fn names_of_other_editions_and_other_macros() {
             assert_eq!(counter.made(1).await, 2);
             assert_eq!(counter.made(1).await, 2);
             assert_eq!(counter.emitting().await, 1);
+        })
+        .await;
+}
+
+mod math {
+    #![expect(unused_qualifications, reason = "a path that is not seen through")]
+
+    #[cache_runtime::cached(ttl = "1m", key = "fib:<n>")]
+    pub(super) async fn fib(n: u64) -> u64 {
+        if n < 2 { n } else { Box::pin(crate::math::fib(n - 1)).await + Box::pin(super::math::fib(n - 2)).await }
+    }
+}
+
+struct Tree {
+    id: u64,
+    children: Vec<Arc<Tree>>,
+}
+
+impl Tree {
+    #[cached(ttl = "1m", key = "sum:<self.id>")]
+    async fn sum(self: Arc<Self>) -> u64 {
+        let mut all = self.id;
+        for child in &self.children {
+            all += Box::pin(Arc::clone(child).sum()).await;
+        }
+        all
+    }
+}
+
+#[tokio::test]
+async fn a_function_may_call_itself_by_any_path_and_on_any_value() {
+    let leaf = |id| Arc::new(Tree { id, children: Vec::new() });
+    let tree = Arc::new(Tree { id: 1, children: vec![leaf(2), leaf(3)] });
+    cache()
+        .await
+        .scope(async {
+            assert_eq!(math::fib(10).await, 55);
+            assert_eq!(tree.sum().await, 6);
         })
         .await;
 }
