@@ -124,9 +124,11 @@ impl Json {
             Self::Integer(digits) => text.text(digits),
             Self::Text(value) => text.text(value),
             Self::Array(values) => text.tuple(|items| write_all(values, items)),
-            Self::Object(fields) => match self.as_variant() {
-                Some((name, content)) => text.variant(name, |items| content.write_fields(items)),
-                None => text.tuple(|items| write_all(fields.iter().map(|(_, value)| value), items)),
+            Self::Object(fields) => match (self.as_variant(), fields.as_slice()) {
+                (Some((name, content)), _) => text.variant(name, |items| content.write_fields(items)),
+                // A struct with one field is a newtype with a name inside.
+                (None, [(_, value)]) => value.write(text),
+                (None, fields) => text.tuple(|items| write_all(fields.iter().map(|(_, value)| value), items)),
             },
         }
     }
@@ -252,7 +254,17 @@ mod tests {
     #[test]
     fn fields_stand_in_the_order_they_were_written_in() {
         check("{\"b\":1,\"a\":2}", "(1,2)");
-        check("{\"b\":1}", "(1)");
+    }
+
+    #[test]
+    fn a_struct_with_one_field_is_what_it_holds() {
+        check("{\"b\":1}", "1");
+        check("{\"b\":null}", "!");
+        check("{\"b\":{\"c\":{\"d\":\"x\"}}}", "x");
+        check("{\"b\":[1,2]}", "(1,2)");
+        check("{\"b\":{\"Of\":1}}", "Of(1)");
+        check("{\"Of\":{\"b\":1}}", "Of(1)");
+        check("[{\"b\":1},{\"b\":2}]", "(1,2)");
     }
 
     #[test]

@@ -56,6 +56,20 @@ struct Place {
 #[derive(Clone, Debug, Serialize)]
 struct Newtype((i128, String));
 
+/// A newtype whose field has a name.
+#[derive(Clone, Debug, Serialize)]
+struct Single<T> {
+    value: T,
+}
+
+impl<T: KeyPart> KeyPart for Single<T> {
+    type Canonical = Self;
+
+    fn write(&self, key: &mut KeyWriter<'_>) {
+        self.value.write(key);
+    }
+}
+
 impl KeyPart for Newtype {
     type Canonical = Self;
 
@@ -151,7 +165,9 @@ proptest! {
         check(&Some(scope.clone()));
         let place = Place { shelf, bin: Newtype(bin) };
         check(&place);
-        check(&(place, scope));
+        check(&Single { value: place.clone() });
+        check(&Single { value: Single { value: scope.clone() } });
+        check(&(Single { value: shelf }, place, scope));
     }
 
     #[test]
