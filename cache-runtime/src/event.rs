@@ -1,5 +1,9 @@
 //! Domain events: named, without a version, self-describing.
 
+use std::any::Any;
+use std::cell::OnceCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -56,6 +60,35 @@ pub struct RegisteredEvent {
 }
 
 inventory::collect!(RegisteredEvent);
+
+/// An event of which only the JSON is at hand. Whoever knows its type reads it, once for all routes.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    json: Vec<u8>,
+    event: OnceCell<Option<Box<dyn Any>>>,
+}
+
+impl Unread {
+    pub(crate) fn new(json: &[u8]) -> Self {
+        Self { json: json.to_owned(), event: OnceCell::new() }
+    }
+
+    /// The event, if this is the JSON of one of this type.
+    pub(crate) fn read<E: Event>(&self) -> Option<&E> {
+        let read = || Some(Box::new(serde_json::from_slice::<E>(&self.json).ok()?) as Box<dyn Any>);
+        self.event.get_or_init(read).as_ref()?.downcast_ref()
+    }
+}
+
+/// What an event does when it is dropped is its own: who reads the bus goes on all the same.
+impl Drop for Unread {
+    fn drop(&mut self) {
+        let event = self.event.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(event))).is_err() {
+            tracing::warn!("the `Drop` of an event panicked");
+        }
+    }
+}
 
 impl RegisteredEvent {
     pub(crate) fn place(&self) -> String {

@@ -24,6 +24,7 @@ use crate::cache::Cache;
 use crate::clock::Moment;
 use crate::context::Context;
 use crate::detach::{detached, in_background};
+use crate::event::Unread;
 use crate::fill::{Loaded, LoadedValue, Loading};
 use crate::key::short_key;
 use crate::lookup::{Bypass, Lookup as Listed, Outcome as Answered, Watcher};
@@ -345,9 +346,10 @@ pub fn output_type<S: Shape>(_shape: S) -> (TypeId, &'static str) {
     (TypeId::of::<S::Kept>(), std::any::type_name::<S::Kept>())
 }
 
-/// Gives an event of the route's type to `write`.
+/// Gives an event of the route's type, or one that another process has told of, to `write`.
 pub fn render_route<E: Event>(event: &dyn Any, key: &mut RouteKey<'_>, write: fn(&E, &mut RouteKey<'_>)) {
-    if let Some(event) = event.downcast_ref() {
+    let told = || event.downcast_ref::<Unread>()?.read();
+    if let Some(event) = event.downcast_ref().or_else(told) {
         write(event, key);
     }
 }

@@ -3,8 +3,10 @@
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use crate::event::Unread;
 use crate::function::{Function, Route};
 use crate::key::HashKey;
 use crate::routes::event::EventJson;
@@ -112,36 +114,43 @@ impl Table {
     }
 
     /// What an event makes invalid, in every known function and version.
+    ///
+    /// Who tells of an event without linking the function has rendered its key from JSON alone. Where that is another
+    /// text than the event itself gives, both are named.
     pub(crate) fn plan(&self, event: &Happened<'_>) -> Plan {
         let known = self.known();
         let mut plan = Plan { version: known.version.clone(), ..Plan::default() };
+        let Some(records) = known.events.get(event.name) else { return plan };
         let json = EventJson::read(event.json);
-        for record in known.events.get(event.name).into_iter().flatten() {
+        let unread = Unread::new(event.json);
+        for record in records {
             let Some(subscription) = &record.subscription else { continue };
             let rendered = json.text(&subscription.keys, &self.hash_key);
-            let text = match (self.typed(record, event.value), rendered) {
-                (Some(text), Ok(rendered)) if text == rendered => text,
-                (Some(text), rendered) => {
-                    self.warn_of_spelling(record, rendered.err());
-                    plan.spell(&text);
-                    // Who reads the text alone knows no function for it.
-                    plan.add(Named::new(
-                        &self.app,
-                        text.clone(),
-                        subscription.prefix(),
-                        known.versions.iter().copied(),
-                    ));
-                    text
-                }
-                (None, Ok(text)) => text,
-                (None, Err(why)) => {
-                    self.warn_of_event(record, event.name, &why);
-                    plan.unusable.push(why);
+            let typed = match event.value {
+                Some(value) => self.typed(record, value),
+                None => self.typed_again(record, &unread),
+            };
+            if let Some(text) = typed.filter(|typed| rendered.as_ref() != Ok(typed)) {
+                self.warn_of_spelling(record, &text, &rendered);
+                plan.spell(&text);
+                // Who reads the text alone knows no function for it.
+                let versions = known.versions.iter().copied().chain([record.version]);
+                plan.add(Named::new(&self.app, text, subscription.prefix(), versions));
+                plan.functions.extend(record.linked.map(|(function, _)| function));
+                if event.value.is_some() {
                     continue;
                 }
-            };
-            plan.functions.extend(record.linked.map(|(function, _)| function));
-            plan.add(Named::new(&self.app, text, subscription.prefix(), [record.version]));
+            }
+            match rendered {
+                Ok(text) => {
+                    plan.functions.extend(record.linked.map(|(function, _)| function));
+                    plan.add(Named::new(&self.app, text, subscription.prefix(), [record.version]));
+                }
+                Err(why) => {
+                    self.warn_of_event(record, event.name, &why);
+                    plan.unusable.push(why);
+                }
+            }
         }
         plan
     }
@@ -181,9 +190,15 @@ impl Table {
         all.map(|name| crate::names::head(&name).to_owned()).collect()
     }
 
-    fn typed(&self, record: &Record, event: Option<&dyn Any>) -> Option<String> {
+    /// The text that the event itself gives, where this process links the function.
+    fn typed(&self, record: &Record, event: &dyn Any) -> Option<String> {
         let route: &Route = record.linked?.1?;
-        route.text_of(event?, &self.hash_key)
+        route.text_of(event, &self.hash_key)
+    }
+
+    /// The same of an event that somebody has told of. Its own code may panic, and who reads the bus goes on.
+    fn typed_again(&self, record: &Record, event: &Unread) -> Option<String> {
+        catch_unwind(AssertUnwindSafe(|| self.typed(record, event))).ok().flatten()
     }
 
     fn read(&self, field: &str, value: &str) -> Option<(String, Record)> {
@@ -198,13 +213,15 @@ impl Table {
         }
     }
 
-    fn warn_of_spelling(&self, record: &Record, why: Option<Unusable>) {
-        if self.is_news(&record.field()) {
-            let why = why.map_or_else(|| "its JSON is another text".to_owned(), |why| why.to_string());
+    fn warn_of_spelling(&self, record: &Record, key: &str, rendered: &Result<String, Unusable>) {
+        let route = record.field();
+        if self.is_news(&format!("{route} (spelling)")) {
+            let json = rendered.as_ref().map_or_else(Unusable::to_string, String::clone);
             tracing::warn!(
-                route = record.field(),
-                why,
-                "the key of this event cannot be told from its JSON alone: publishers that do not link the event's type cannot invalidate it"
+                route,
+                key,
+                json,
+                "the key of this event is another one than its JSON shows: for publishers that do not link the function, it is invalid only when a process that links it has read their message"
             );
         }
     }
