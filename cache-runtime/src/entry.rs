@@ -122,7 +122,7 @@ impl<T: Value> Entry<T> {
     /// is kept, whichever committed first. Where writers race, [`Entry::invalidate`] is always right.
     ///
     /// `None` without a `negative_ttl` is not kept: then it only invalidates. So does a value that cannot be stored, for
-    /// other processes.
+    /// other processes. `store_if` is not asked: whoever puts a value has decided.
     ///
     /// # Errors
     ///
@@ -139,9 +139,11 @@ impl<T: Value> Entry<T> {
         let (kept, share) = ((self.keeping.keep)(&value), node.dice.share());
         let Some(second) = &node.second else {
             let fence = node.epochs.bump_for_put(address.slots.key, &address.slots.groups);
-            if let Some(full) = address.function.lifetime(absent) {
+            if let Some(full) = address.function.lifetime(absent)
+                && let Some(bytes) = weigh(&value)
+            {
                 let life = node.life(address.function, full, share);
-                node.fill(address, Filling { kept, bytes: weigh(&value), life, fence });
+                node.fill(address, Filling { kept, bytes, life, fence });
             }
             self.has_ended().await;
             return Ok(Receipt::applied(1));

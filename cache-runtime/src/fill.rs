@@ -9,6 +9,7 @@ use crate::clock::Moment;
 use crate::codec::Coder;
 use crate::context::{Context, Scoped};
 use crate::flight::Lead;
+use crate::function::Function;
 use crate::key::Key;
 use crate::l1::{Life, shortened};
 use crate::lease::Lease;
@@ -59,6 +60,11 @@ impl Loading {
         let context = Some(Context::current().loading(leading.lead.id(), missed.since(&leading)));
         let Leading { lead, claim } = leading;
         Self { began: missed.node.time.now(), missed, lead, claim, coder, context }
+    }
+
+    /// The function that is loaded.
+    pub(crate) fn function(&self) -> &'static Function {
+        self.missed.address.function
     }
 
     /// The function's body, inside its own load.

@@ -1,9 +1,11 @@
 //! What the attribute's expansion calls. No part of the public contract: it changes with the macros, in every version.
 
 use std::any::{Any, TypeId};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::ready;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -182,7 +184,8 @@ impl<S: Shape> Miss<S> {
             Way::Lead(duty) => {
                 let mut loading = Loading::begin(missed, duty, S::CODER);
                 let output = loading.scope(body()).await;
-                loading.settle(judge::<S>(&output, veto)).await;
+                let loaded = judge::<S>(loading.function(), &output, veto);
+                loading.settle(loaded).await;
                 Watched::end(watched, Answered::Loaded);
                 output
             }
@@ -208,7 +211,8 @@ impl<S: Shape> Miss<S> {
         let body = loading.scope(body);
         let load = async move {
             let output = body.await;
-            loading.settle(judge::<S>(&output, veto)).await;
+            let loaded = judge::<S>(loading.function(), &output, veto);
+            loading.settle(loaded).await;
         };
         in_background(Box::pin(load), timeout);
     }
@@ -229,7 +233,8 @@ impl<S: Shape> Miss<S> {
                 let (put, mut output) = oneshot::channel();
                 let detachable = async move {
                     let output = body.await;
-                    loading.settle(judge::<S>(&output, veto)).await;
+                    let loaded = judge::<S>(loading.function(), &output, veto);
+                    loading.settle(loaded).await;
                     // Only an error when the caller left.
                     let _nobody = put.send(output);
                 };
@@ -269,15 +274,40 @@ fn way<S: Shape>(missed: &Missed, refused: Option<Bypass>) -> Finding<'_> {
 }
 
 /// What the cache does with an output.
-fn judge<S: Shape>(output: &S::Output, veto: Option<fn(&S::Kept) -> bool>) -> Loaded {
-    match S::judge(output) {
+///
+/// What the output's type does meanwhile is not the caller's: where its `Serialize` panics, the value is given to those who
+/// wait and not kept; where its `Clone` or `store_if` does, they look by themselves.
+fn judge<S: Shape>(function: &'static Function, output: &S::Output, veto: Option<fn(&S::Kept) -> bool>) -> Loaded {
+    let judge = || match S::judge(output) {
         Judged::Error(shared) => Loaded::Error(shared),
-        Judged::Value(value) => Loaded::Value(LoadedValue {
-            kept: S::keep(value),
-            bytes: weigh(value),
-            absent: S::is_absent(value),
-            wanted: veto.is_none_or(|keeps| keeps(value)),
-        }),
+        Judged::Value(value) => {
+            let bytes = weigh(value);
+            if bytes.is_none() {
+                tell_of_panic(function);
+            }
+            Loaded::Value(LoadedValue {
+                kept: S::keep(value),
+                bytes: bytes.unwrap_or_default(),
+                absent: S::is_absent(value),
+                wanted: bytes.is_some() && veto.is_none_or(|keeps| keeps(value)),
+            })
+        }
+    };
+    catch_unwind(AssertUnwindSafe(judge)).unwrap_or_else(|_| {
+        tell_of_panic(function);
+        Loaded::Error(None)
+    })
+}
+
+/// Once for each function.
+#[cold]
+fn tell_of_panic(function: &'static Function) {
+    static TOLD: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+    if TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(function.number()) {
+        tracing::error!(
+            function = function.place(),
+            "the `Serialize` or `Clone` of an output, or `store_if`, panicked: such outputs are returned and not kept"
+        );
     }
 }
 
