@@ -4,7 +4,8 @@
 //! `skip_serializing_if` under the codecs by position, `Some(None)` under `msgpack` and JSON, `NaN` under JSON. The
 //! [digest](crate::schema) keeps such values from ever being given out, but each read would be a miss, and nobody would
 //! know. So a function's first value is decoded again before it is stored, and a sample of the later ones: a type may
-//! well survive as long as an `Option` in it is `None`.
+//! well survive as long as an `Option` in it is `None`. Where no codec carries the first one, it may be that value alone
+//! (a tree that is too deep): the same sample of the later ones is tried.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
@@ -18,7 +19,7 @@ pub(super) const SAMPLE: u32 = 256;
 const LARGE: usize = 1 << 20;
 
 const UNCHECKED: u8 = 0;
-const UNSTORABLE: u8 = u8::MAX;
+const REFUSED: u8 = u8::MAX;
 
 /// What one cache knows of the codec for one function. No variant in the atomic is worse than a repeated trial, so all
 /// orderings are relaxed.
@@ -34,16 +35,16 @@ pub(crate) struct CodecChoice {
 enum State {
     Unchecked,
     Chosen(Codec),
-    /// No codec carries the type.
-    Unstorable,
+    /// No codec carried what was tried so far; a sample of what comes is tried again.
+    Refused,
 }
 
 impl CodecChoice {
     /// The value as bytes that will come back as this very value; nothing if there is no such codec.
     pub(crate) fn encode(&self, function: &str, coder: &Coder, kept: &Kept, preferred: Codec) -> Option<Encoded> {
         let (chosen, is_due) = match self.state() {
-            State::Unstorable => return None,
-            State::Unchecked => (preferred, true),
+            State::Refused if !self.is_sampled() => return None,
+            State::Unchecked | State::Refused => (preferred, true),
             State::Chosen(chosen) => (chosen, self.is_sampled()),
         };
         match attempt(coder, kept, chosen, is_due) {
@@ -78,7 +79,7 @@ impl CodecChoice {
             });
         } else {
             if self.state() == State::Unchecked {
-                self.set(State::Unstorable);
+                self.set(State::Refused);
             }
             self.warn_once(|| {
                 tracing::warn!(
@@ -104,7 +105,7 @@ impl CodecChoice {
     fn state(&self) -> State {
         match self.state.load(Ordering::Relaxed) {
             UNCHECKED => State::Unchecked,
-            id => Codec::of_id(id).map_or(State::Unstorable, State::Chosen),
+            id => Codec::of_id(id).map_or(State::Refused, State::Chosen),
         }
     }
 
@@ -112,7 +113,7 @@ impl CodecChoice {
         let id = match state {
             State::Unchecked => UNCHECKED,
             State::Chosen(codec) => codec.id(),
-            State::Unstorable => UNSTORABLE,
+            State::Refused => REFUSED,
         };
         self.state.store(id, Ordering::Relaxed);
     }

@@ -232,15 +232,34 @@ impl<'de> Deserialize<'de> for Panics {
 }
 
 #[test]
-fn a_type_that_does_not_come_back_is_not_stored_and_not_tried_again() {
+fn a_type_that_does_not_come_back_is_not_stored_and_seldom_tried_again() {
     for &preferred in Codec::FALLBACKS {
         assert_eq!(stored(&Uneven(1), preferred), None);
     }
     let (choice, coder, kept): (_, _, Kept) = (CodecChoice::default(), coder::<Panics>(), Arc::new(Panics));
     assert_eq!(choice.encode("test", &coder, &kept, Codec::DEFAULT), None);
-    let encoded = ENCODED.load(Ordering::Relaxed);
-    assert_eq!(choice.encode("test", &coder, &kept, Codec::DEFAULT), None);
-    assert_eq!(ENCODED.load(Ordering::Relaxed), encoded);
+    let once = ENCODED.load(Ordering::Relaxed);
+    for _ in 0..10 * super::choice::SAMPLE {
+        assert_eq!(choice.encode("test", &coder, &kept, Codec::DEFAULT), None);
+    }
+    // Ten of the sample, and the powers of two below 2,560 that are none of them.
+    assert_eq!(ENCODED.load(Ordering::Relaxed) / once, 1 + 10 + 8);
+}
+
+#[test]
+fn a_first_value_that_no_codec_carries_does_not_speak_for_the_others() {
+    use crate::codec::samples::Tree;
+    let (choice, coder) = (CodecChoice::default(), coder::<Tree>());
+    let leaf = || Box::new(Tree::Leaf);
+    let deep = (0..1_000).fold(Tree::Leaf, |tree, _| Tree::Pair(Box::new(tree), leaf()));
+    let (deep, shallow): (Kept, Kept) = (Arc::new(deep), Arc::new(Tree::Pair(leaf(), leaf())));
+    assert_eq!(choice.encode("test", &coder, &deep, Codec::DEFAULT), None);
+    let encoded = choice.encode("test", &coder, &shallow, Codec::DEFAULT).expect("it is an ordinary value");
+    assert_eq!(encoded.codec, Codec::DEFAULT);
+    for _ in 0..super::choice::SAMPLE {
+        assert_eq!(choice.encode("test", &coder, &deep, Codec::DEFAULT), None);
+        assert!(choice.encode("test", &coder, &shallow, Codec::DEFAULT).is_some());
+    }
 }
 
 /// Counts warnings, and keeps the function that the last one names.
