@@ -202,6 +202,9 @@ impl Builder {
         let secret = self.hash_key.as_deref().unwrap_or(self.app.as_bytes());
         let hash_key = blake3::derive_key(HASH_CONTEXT, secret);
         let second = Second::open(&self.app, hash_key, self.second, self.rules).await?;
+        if second.is_some() {
+            registry::warn_of_shared_keys();
+        }
         let cache = Cache::new(Settings {
             hash_key,
             app: self.app,

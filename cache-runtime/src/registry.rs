@@ -1,12 +1,12 @@
 //! Every cached function and every event that is linked in.
 
 use std::any::TypeId;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use cache_spec::duration;
-use cache_spec::template::Template;
+use cache_spec::template::{Placeholder, Template};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Overlap};
@@ -117,6 +117,50 @@ fn check_overlaps(functions: &[&'static Function]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Warns of functions that have the same keys and keep the same type: nothing refuses them, and in the second tier each is
+/// served what the other has stored. Once for each pair.
+pub(crate) fn warn_of_shared_keys() {
+    static TOLD: Mutex<BTreeSet<(u32, u32)>> = Mutex::new(BTreeSet::new());
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    for (first, second) in sharing(&functions()) {
+        if told.insert((first.number(), second.number())) {
+            tracing::warn!(
+                first = first.place(),
+                second = second.place(),
+                "two functions have the same keys and keep the same type: each is served what the other has stored in Redis; change one template or its `version`, or let one call the other"
+            );
+        }
+    }
+}
+
+fn sharing(functions: &[&'static Function]) -> Vec<(&'static Function, &'static Function)> {
+    let stored = functions.iter().filter(|function| function.spec().l2);
+    let parse = |function: &&'static Function| Some((*function, Template::parse(function.spec().template).ok()?));
+    let parsed: Vec<_> = stored.filter_map(parse).collect();
+    let mut pairs = Vec::new();
+    for (place, (first, template)) in parsed.iter().enumerate() {
+        let shares = |(second, other): &&(&'static Function, Template)| {
+            first.spec().version == second.spec().version
+                && !is_twice(first, second)
+                && same_output(first, second)
+                && same_keys(template, other)
+        };
+        pairs.extend(parsed[place + 1..].iter().filter(shares).map(|(second, _)| (*first, *second)));
+    }
+    pairs
+}
+
+/// One function of a crate that is linked in two versions.
+fn is_twice(first: &Function, second: &Function) -> bool {
+    (first.spec().module, first.spec().name) == (second.spec().module, second.spec().name)
+}
+
+/// The names of placeholders stand in no key.
+fn same_keys(first: &Template, second: &Template) -> bool {
+    let hashed = |template: &Template| template.placeholders().iter().map(Placeholder::hashed).collect::<Vec<_>>();
+    first.pieces() == second.pieces() && hashed(first) == hashed(second)
 }
 
 /// What names `Self` is known as text alone, and the same text means another type in each `impl`.
