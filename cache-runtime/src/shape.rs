@@ -184,7 +184,7 @@ pub trait Absence<T> {
     fn is_absent(kept: &T) -> bool;
 }
 
-/// `Option<T>`: `None` is absence.
+/// `Option<T>`, with or without `Arc`: `None` is absence.
 pub struct Optional;
 
 /// Anything else is always something.
@@ -192,6 +192,12 @@ pub struct Present;
 
 impl<T> Absence<Option<T>> for Optional {
     fn is_absent(kept: &Option<T>) -> bool {
+        kept.is_none()
+    }
+}
+
+impl<T> Absence<Arc<Option<T>>> for Optional {
+    fn is_absent(kept: &Arc<Option<T>>) -> bool {
         kept.is_none()
     }
 }
@@ -204,6 +210,14 @@ impl<T> Absence<T> for Present {
 
 impl<T> Probe<Option<T>> {
     /// An `Option` can be absent.
+    #[must_use]
+    pub fn absence(self) -> Optional {
+        Optional
+    }
+}
+
+impl<T> Probe<Arc<Option<T>>> {
+    /// So can one behind an `Arc`.
     #[must_use]
     pub fn absence(self) -> Optional {
         Optional

@@ -1,5 +1,6 @@
 //! P8: nothing is served past what the attribute says, on a clock that the test moves. And what is not kept at all.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -51,6 +52,18 @@ async fn no_l1(id: u64, #[cache(skip)] source: &Source) -> u64 {
 async fn absent(id: u64, #[cache(skip)] source: &Source) -> Result<Option<u64>, String> {
     let _ = id;
     Ok((source.next() > 1).then_some(9))
+}
+
+#[cached(ttl = "1h", key = "life-none-behind:<id>")]
+async fn absent_behind_an_arc(id: u64, #[cache(skip)] source: &Source) -> Result<Arc<Option<u64>>, String> {
+    let _ = id;
+    Ok(Arc::new((source.next() > 1).then_some(9)))
+}
+
+#[cached(ttl = "1h", key = "life-negative-behind:<id>", negative_ttl = "5s")]
+async fn absent_behind_an_arc_for_a_while(id: u64, #[cache(skip)] source: &Source) -> Arc<Option<u64>> {
+    let _ = id;
+    Arc::new((source.next() > 0).then_some(9))
 }
 
 #[cached(ttl = "1h", key = "life-negative:<id>", negative_ttl = "5s")]
@@ -152,6 +165,26 @@ async fn none_is_kept_only_with_a_negative_ttl() {
             assert_eq!(absent_for_a_while(1, &source).await, Some(9));
             clock.advance(60 * SECOND);
             assert_eq!(absent_for_a_while(1, &source).await, Some(9), "kept for the ttl, not the negative one");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn so_is_none_behind_an_arc() {
+    let ((cache, clock), source) = (with_clock().await, Source::default());
+    cache
+        .scope(async {
+            for expected in [None, None, Some(9), Some(9)] {
+                assert_eq!(absent_behind_an_arc(1, &source).await.as_deref(), Ok(&expected));
+            }
+            assert_eq!(source.next(), 3);
+
+            let source = Source::default();
+            assert_eq!(*absent_behind_an_arc_for_a_while(1, &source).await, None);
+            clock.advance(Duration::from_millis(4_999));
+            assert_eq!(*absent_behind_an_arc_for_a_while(1, &source).await, None);
+            clock.advance(Duration::from_millis(1));
+            assert_eq!(*absent_behind_an_arc_for_a_while(1, &source).await, Some(9));
         })
         .await;
 }
