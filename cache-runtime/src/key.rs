@@ -47,7 +47,38 @@ pub trait KeyPart {
     /// without its references otherwise.
     type Canonical: ?Sized;
 
-    /// Writes this value. Two values that differ must write something different.
+    /// Writes this value. Two values that differ must write something different, and neither may begin with all that the
+    /// other writes: in memory, the parts of a key stand one behind the other, with nothing between them.
+    ///
+    /// What is derived keeps this, and so does a type of which every value is written by the same calls in the same order.
+    /// Where that depends on the value, say with [`KeyWriter::variant`] which it is, or write an `Option` or text, which
+    /// tell where they end. Nothing notices two values that are written alike: each is served as the other.
+    ///
+    /// It is called with every call of a cached function, in the caller's task: a panic in it is the caller's.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use cache_runtime::{KeyPart, KeyWriter};
+    ///
+    /// enum Port {
+    ///     Low(u8),
+    ///     High(u16),
+    /// }
+    ///
+    /// impl KeyPart for Port {
+    ///     type Canonical = Self;
+    ///
+    ///     fn write(&self, key: &mut KeyWriter<'_>) {
+    ///         // With `key.u8(*port)` and `key.u16(*port)` alone, the keys of `(Low(1), High(0x302))` and of
+    ///         // `(High(0x201), Low(3))` would be the same three bytes.
+    ///         match self {
+    ///             Self::Low(port) => key.variant(0, "Low", |key| key.item(port)),
+    ///             Self::High(port) => key.variant(1, "High", |key| key.item(port)),
+    ///         }
+    ///     }
+    /// }
+    /// ```
     fn write(&self, key: &mut KeyWriter<'_>);
 
     /// A digest to be shown in place of the value, for `<arg:hash>`.
