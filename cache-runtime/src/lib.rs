@@ -89,6 +89,7 @@ mod health;
 pub mod hostile;
 mod instant;
 mod journal;
+mod judge;
 mod key;
 mod l1;
 mod lease;

@@ -1,11 +1,9 @@
 //! What the attribute's expansion calls. No part of the public contract: it changes with the macros, in every version.
 
 use std::any::{Any, TypeId};
-use std::collections::BTreeSet;
 use std::fmt;
 use std::future::ready;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -27,13 +25,13 @@ use crate::clock::Moment;
 use crate::context::Context;
 use crate::detach::{detached, in_background};
 use crate::event::Unread;
-use crate::fill::{Loaded, LoadedValue, Loading};
+use crate::fill::Loading;
+use crate::judge::judge;
 use crate::key::short_key;
 use crate::lookup::{Bypass, Lookup as Listed, Outcome as Answered, Watcher};
 use crate::node::Node;
 use crate::read::{self, Finding, Found, Leading, Missed, Way};
 use crate::registry;
-use crate::weight::weigh;
 
 /// The shape of a return type: see [`crate::private::Probe`].
 #[doc(hidden)]
@@ -271,44 +269,6 @@ impl<S: Shape> Miss<S> {
 /// How the call goes on.
 fn way<S: Shape>(missed: &Missed, refused: Option<Bypass>) -> Finding<'_> {
     refused.map_or_else(|| missed.way(S::CODER), |reason| Box::pin(ready(Way::Alone(reason))))
-}
-
-/// What the cache does with an output.
-///
-/// What the output's type does meanwhile is not the caller's: where its `Serialize` panics, the value is given to those who
-/// wait and not kept; where its `Clone` or `store_if` does, they look by themselves.
-fn judge<S: Shape>(function: &'static Function, output: &S::Output, veto: Option<fn(&S::Kept) -> bool>) -> Loaded {
-    let judge = || match S::judge(output) {
-        Judged::Error(shared) => Loaded::Error(shared),
-        Judged::Value(value) => {
-            let bytes = weigh(value);
-            if bytes.is_none() {
-                tell_of_panic(function);
-            }
-            Loaded::Value(LoadedValue {
-                kept: S::keep(value),
-                bytes: bytes.unwrap_or_default(),
-                absent: S::is_absent(value),
-                wanted: bytes.is_some() && veto.is_none_or(|keeps| keeps(value)),
-            })
-        }
-    };
-    catch_unwind(AssertUnwindSafe(judge)).unwrap_or_else(|_| {
-        tell_of_panic(function);
-        Loaded::Error(None)
-    })
-}
-
-/// Once for each function.
-#[cold]
-fn tell_of_panic(function: &'static Function) {
-    static TOLD: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
-    if TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(function.number()) {
-        tracing::error!(
-            function = function.place(),
-            "the `Serialize` or `Clone` of an output, or `store_if`, panicked: such outputs are returned and not kept"
-        );
-    }
 }
 
 /// The output of another call's load, or why this one has to run the body by itself.
