@@ -5,7 +5,8 @@
 //! has all keys it reads nothing there, so that the journal is replayed before the first read after reconnecting. What
 //! goes beyond the bounds is widened to whole functions, by what their keys begin with: nothing is dropped.
 //!
-//! The invalidations of the last ten seconds that succeeded are kept too: a server that takes over may lack them.
+//! Those that succeeded in the last ten seconds before all servers were last known to be well, and since, are kept too: a
+//! server that takes over may lack them.
 
 mod drain;
 mod item;
@@ -124,6 +125,11 @@ impl Journal {
         }
     }
 
+    /// All servers were the ones they were at this moment, and answered.
+    pub(crate) fn well(&self, at: Instant) {
+        self.lock().recent.well(at);
+    }
+
     /// Another server may lack the latest invalidations: they wait again, and so do those that are under way.
     pub(crate) fn repeat_recent(&self) {
         self.with(|state| state.repeats.0 += 1);
@@ -133,7 +139,7 @@ impl Journal {
     /// The server may lack those that succeeded before it was looked at. What is under way goes to this one.
     pub(crate) fn repeat_first(&self) {
         self.with(|state| {
-            let (items, widened) = state.recent.take(Instant::now());
+            let (items, widened) = state.recent.take();
             for item in items {
                 state.queue.add(item);
             }
@@ -187,7 +193,7 @@ impl Journal {
                 Batch::Items(items) => {
                     for (number, item) in items {
                         state.queue.acknowledge(number);
-                        state.recent.add_again(item, now);
+                        state.recent.add(item, now);
                     }
                 }
                 Batch::Sweep { prefix, number } => {

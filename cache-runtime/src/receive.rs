@@ -146,6 +146,10 @@ impl Remote for Store {
         Ok(Met { identity, is_another, are_all })
     }
 
+    fn is_single(&self) -> bool {
+        self.servers().is_single()
+    }
+
     fn probe(
         &self,
         applied: Option<Position>,

@@ -135,6 +135,11 @@ impl Fake {
         self.reconnect();
     }
 
+    /// It is another one, and nobody has made a connection to it.
+    pub(crate) fn replace_other(&self) {
+        self.state().other = (1, false);
+    }
+
     pub(crate) fn tell_other(&self) {
         self.state().other.1 = false;
     }
@@ -203,6 +208,10 @@ impl Remote for Fake {
         let identity = (state.run, told);
         let is_another = known.is_some_and(|known| *known != identity);
         Ok(Met { identity, is_another, are_all: !is_silent })
+    }
+
+    fn is_single(&self) -> bool {
+        false
     }
 
     async fn probe(

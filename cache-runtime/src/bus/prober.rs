@@ -11,12 +11,16 @@ use crate::bus::remote::{Met, Remote};
 use crate::bus::{Links, RETRIES, changed};
 use crate::clock::Moment;
 use crate::fault::Fault;
+use crate::instant::Instant;
 use crate::rules::Rule;
 use crate::store::{Invalidation, Message, Tail};
 use crate::timer;
 
 /// Names that are unlinked at once.
 const UNLINKED_AT_ONCE: usize = 1_000;
+
+/// How often the servers without the bus are asked who they are: what they lose may be seen nowhere else.
+const ASKED_AGAIN: Duration = Duration::from_secs(3);
 
 /// So many looks in a row that a server which takes writes did not answer in time: then the next one is only at the end of
 /// the bus.
@@ -40,6 +44,8 @@ pub(super) struct Prober<'a, R: Remote, A> {
     generation: watch::Receiver<u64>,
     /// The connection whose server was looked at last.
     checked: Option<u64>,
+    /// When all of them were asked last, of those that told.
+    asked: Instant,
     identity: Option<R::Identity>,
     /// Whether the server knows the routes.
     is_registered: bool,
@@ -58,6 +64,7 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
             reader: Reader::default(),
             generation: links.remote.generation(),
             checked: None,
+            asked: Instant::now(),
             identity: None,
             is_registered: false,
             right: None,
@@ -115,6 +122,7 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
             }
         };
         self.moved(generation);
+        self.well(generation);
         if routes.is_some() && routes != self.links.table.version() {
             self.load_routes().await?;
         }
@@ -143,15 +151,23 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         probe
     }
 
-    /// After every reconnect: are they the same servers, in the same roles, since the same start?
+    /// After every reconnect, and of a cluster now and then: are they the same servers, in the same roles, since the same
+    /// start?
     ///
     /// Of a cluster also those without the bus: they may have lost what was unlinked there for what stands on it. One
     /// that does not tell is asked again with the next look.
     async fn check_server(&mut self, generation: u64) -> Result<(), Fault> {
+        let (remote, now) = (&self.links.remote, Instant::now());
         if self.checked == Some(generation) {
-            return Ok(());
+            if remote.is_single() {
+                // The look at the bus asks it, over a connection to none but it.
+                self.asked = now;
+            }
+            if now.saturating_duration_since(self.asked) < ASKED_AGAIN {
+                return Ok(());
+            }
         }
-        let Met { identity, is_another, are_all } = self.links.remote.identity(self.identity.as_ref()).await?;
+        let Met { identity, is_another, are_all } = remote.identity(self.identity.as_ref()).await?;
         if is_another && self.links.settings.rules.holds(Rule::Identity) {
             self.reader.forget();
             self.late = 0;
@@ -159,7 +175,18 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         }
         self.identity = Some(identity);
         self.checked = are_all.then_some(generation);
+        if are_all {
+            self.asked = now;
+        }
         Ok(())
+    }
+
+    /// From when they were asked on, nobody knows what becomes of the servers: what they may lose is counted from there.
+    fn well(&mut self, generation: u64) {
+        if self.checked == Some(generation) && self.is_still(generation) {
+            self.links.journal.well(self.asked);
+            self.reader.well(self.asked, Instant::now());
+        }
     }
 
     /// Something may be missing: nothing that is kept in this process is served again.

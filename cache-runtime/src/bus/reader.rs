@@ -5,14 +5,22 @@
 //!
 //! Over another server, or on another stream, positions mean nothing; but what stands there may be what nobody has read,
 //! and whoever told it may have left it to the readers to unlink. Or it was read, and what was unlinked then is there
-//! again. So the last ten seconds are read again, in as many looks as it takes, before the end is adopted.
+//! again. So what was told in the last ten seconds, or read in the last ten in which the servers were well, is read again,
+//! in as many looks as it takes, before the end is adopted.
 
 mod remembered;
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::time::Duration;
 
 use crate::bus::reader::remembered::{Remembered, back};
+use crate::instant::Instant;
+use crate::journal::KEPT;
 use crate::store::{Message, Position, Reading};
+
+/// Between two times at which it is noted how far was read.
+const NOTED: Duration = Duration::from_secs(1);
 
 /// The position of one reader.
 #[derive(Debug, Default)]
@@ -20,6 +28,10 @@ pub(super) struct Reader {
     at: Option<Reading>,
     /// Without a position: where to read what may not have been read, if anything was read before.
     behind: Option<Behind>,
+    /// What was applied up to here, a server that takes over has.
+    safe: Option<Position>,
+    /// When everything up to some message behind it was applied.
+    marks: VecDeque<(Instant, Position)>,
     remembered: Remembered,
 }
 
@@ -96,8 +108,29 @@ impl Reader {
 
     /// What was read tells nothing about what comes: the end is adopted, once what may not have been read is.
     pub(super) fn forget(&mut self) {
-        self.behind = self.from().map(|from| Behind { from: back(from), seen: None });
+        let start = self.from().map(|from| self.start(from));
+        self.behind = start.map(|from| Behind { from, seen: None });
         self.at = None;
+        // The next server may lack it too, until all of it was applied here.
+        (self.safe, self.marks) = (start, VecDeque::new());
+    }
+
+    /// All servers were the ones they were at this moment: what was applied long before, one that takes over has.
+    pub(super) fn well(&mut self, at: Instant, now: Instant) {
+        let Some(position) = self.position() else { return };
+        self.safe.get_or_insert(position);
+        if self.marks.back().is_none_or(|(last, _)| now.saturating_duration_since(*last) >= NOTED) {
+            self.marks.push_back((now, position));
+        }
+        let is_old = |(applied, _): &mut (Instant, Position)| at.saturating_duration_since(*applied) > KEPT;
+        while let Some((_, position)) = self.marks.pop_front_if(is_old) {
+            self.safe = Some(position);
+        }
+    }
+
+    /// From where to read again, for whoever has read this far.
+    fn start(&self, from: Position) -> Position {
+        self.safe.map_or(back(from), |safe| back(from).min(safe))
     }
 
     /// Takes what stands behind [`Reader::from`], of which there may be more, and moves on.
@@ -114,11 +147,11 @@ impl Reader {
         };
         if read == reached && is_ascending(at.last, &messages) {
             self.at = Some(read);
-            self.remembered.add(&messages);
+            self.remembered.add(&messages, self.start(read.last));
             Step::Apply(messages)
         } else if more && !messages.is_empty() && read.last < reached.last && read.added < reached.added {
             self.at = Some(read);
-            self.remembered.add(&messages);
+            self.remembered.add(&messages, self.start(read.last));
             Step::Catch(messages)
         } else {
             self.adopt(end, Gap::Count, messages, more)
@@ -137,13 +170,19 @@ impl Reader {
         self.behind = end.zip(read).map(|(end, from)| Behind { from, seen: Some(end) });
         self.at = end.filter(|_| self.behind.is_none());
         let gap = if gap == Gap::Start && self.behind.is_some() { Gap::Behind } else { gap };
-        Step::Adopt(gap, self.remembered.sort(messages))
+        Step::Adopt(gap, self.sort(messages))
     }
 
     /// It is another stream, of which none was read yet: its ids may lie before our position.
     fn begin_again(&mut self, messages: Vec<Message>) -> Step {
         (self.at, self.behind) = (None, Some(Behind::default()));
-        Step::Adopt(Gap::Backwards, self.remembered.sort(messages))
+        (self.safe, self.marks) = (Some(Position::default()), VecDeque::new());
+        Step::Adopt(Gap::Backwards, self.sort(messages))
+    }
+
+    fn sort(&mut self, messages: Vec<Message>) -> Left {
+        let start = messages.last().map_or_else(Position::default, |last| self.start(last.position));
+        self.remembered.sort(messages, start)
     }
 }
 

@@ -35,6 +35,9 @@ pub(crate) trait Remote: Send + Sync {
         known: Option<&Self::Identity>,
     ) -> impl Future<Output = Result<Met<Self::Identity>, Fault>> + Send;
 
+    /// Whether one server has everything, so that whoever looks at the bus has looked at all of them.
+    fn is_single(&self) -> bool;
+
     /// Tells how far the bus was applied, and reads what is behind `from`.
     fn probe(
         &self,

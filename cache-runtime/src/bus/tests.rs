@@ -209,6 +209,14 @@ async fn a_server_without_the_bus_that_does_not_tell_who_it_is_is_asked_again() 
     world.log.until(&["drop all", "gap Server", "look at 2", "extend"]).await;
 }
 
+/// It has taken over from one that nobody asked for anything.
+#[tokio::test]
+async fn a_server_without_the_bus_is_asked_who_it_is_now_and_then() {
+    let world = World::new().await;
+    world.server.replace_other();
+    world.log.until(&["drop all", "gap Server", "extend"]).await;
+}
+
 /// It is on both servers, nobody has read it, and who published it unlinks nothing. There are more than one look reads.
 #[tokio::test]
 async fn what_nobody_has_read_when_another_server_takes_over_is_unlinked_and_delivered() {

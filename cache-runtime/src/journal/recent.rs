@@ -7,16 +7,21 @@ use std::time::Duration;
 use crate::instant::Instant;
 use crate::journal::item::Item;
 
-/// How far back a failover may lose writes that were acknowledged.
+/// How far back a failover may lose writes that were acknowledged, from when the servers were last well.
 pub(crate) const KEPT: Duration = Duration::from_secs(10);
 
 /// The most bytes that are remembered one by one.
 const MOST_BYTES: usize = 16 << 20;
 
-/// The invalidations of the last ten seconds, each once.
+/// The invalidations of the last ten seconds in which the servers were well, and all since, each once.
+///
+/// How long it takes until a server is missed, and another one takes its place, says nothing about what that one has:
+/// so their age is not counted from now.
 #[derive(Debug)]
 pub(super) struct Recent {
     most: usize,
+    /// When all servers were last known to be the ones they were.
+    well: Option<Instant>,
     next: u64,
     items: BTreeMap<u64, (Instant, Arc<Item>)>,
     numbers: HashMap<Arc<Item>, u64>,
@@ -28,7 +33,13 @@ pub(super) struct Recent {
 impl Recent {
     pub(super) fn new(most: usize) -> Self {
         let (items, numbers, widened) = (BTreeMap::new(), HashMap::new(), BTreeMap::new());
-        Self { most, next: 0, items, numbers, widened, bytes: 0 }
+        Self { most, well: None, next: 0, items, numbers, widened, bytes: 0 }
+    }
+
+    /// All servers were the ones they were at this moment. What succeeded long before, a server that takes over has.
+    pub(super) fn well(&mut self, at: Instant) {
+        self.well = self.well.max(Some(at));
+        self.trim();
     }
 
     pub(super) fn add(&mut self, item: impl Into<Arc<Item>>, now: Instant) {
@@ -40,14 +51,7 @@ impl Recent {
         self.bytes += item.bytes();
         self.numbers.insert(Arc::clone(&item), self.next);
         self.items.insert(self.next, (now, item));
-        self.trim(now);
-    }
-
-    /// One that others need to hear of again.
-    pub(super) fn add_again(&mut self, item: Arc<Item>, now: Instant) {
-        if item.is_told() {
-            self.add(item, now);
-        }
+        self.trim();
     }
 
     /// All keys that begin like this: what was widened in the queue may be lost by a server as well.
@@ -56,8 +60,7 @@ impl Recent {
     }
 
     /// Those that are not too old, oldest first, and what the keys of widened functions begin with.
-    pub(super) fn take(&mut self, now: Instant) -> (Vec<Arc<Item>>, Vec<String>) {
-        self.trim(now);
+    pub(super) fn take(&mut self) -> (Vec<Arc<Item>>, Vec<String>) {
         let items = std::mem::take(&mut self.items).into_values().map(|(_, item)| item).collect();
         let widened = std::mem::take(&mut self.widened).into_keys().collect();
         self.numbers.clear();
@@ -65,15 +68,19 @@ impl Recent {
         (items, widened)
     }
 
-    fn trim(&mut self, now: Instant) {
-        self.widened.retain(|_, at| now.saturating_duration_since(*at) <= KEPT);
+    fn trim(&mut self) {
+        let well = self.well;
+        let is_old = |at: Instant| well.is_some_and(|well| well.saturating_duration_since(at) > KEPT);
+        self.widened.retain(|_, at| !is_old(*at));
         while let Some((number, (at, item))) = self.items.first_key_value() {
-            let is_old = now.saturating_duration_since(*at) > KEPT;
-            if !is_old && self.items.len() <= self.most && self.bytes <= MOST_BYTES {
+            if !is_old(*at) && self.items.len() <= self.most && self.bytes <= MOST_BYTES {
                 return;
             }
-            if !is_old {
-                self.widened.extend(item.named.iter().map(|named| (named.prefix.clone(), *at)));
+            if !is_old(*at) {
+                for named in &item.named {
+                    let latest = self.widened.entry(named.prefix.clone()).or_insert(*at);
+                    *latest = (*latest).max(*at);
+                }
             }
             self.remove(*number);
         }

@@ -288,17 +288,35 @@ async fn what_is_added_wakes_who_replays() {
 }
 
 #[test]
-fn only_the_latest_ten_seconds_are_repeated() {
+fn the_ten_seconds_before_the_servers_were_last_well_are_repeated() {
     let (mut recent, start) = (Recent::new(9), Instant::now());
     let at = |seconds| start + Duration::from_secs(seconds);
     recent.add(item("a"), at(0));
     recent.add(item("b"), at(5));
     recent.add(item("a"), at(6));
     recent.add(item("c"), at(15));
-    let (items, widened) = recent.take(at(16));
+    recent.well(at(16));
+    // Nobody knows how they are from here on, for however long that takes, and whatever was known before.
+    recent.add(item("d"), at(20));
+    recent.well(at(3));
+    recent.add(item("e"), at(500));
+    let (items, widened) = recent.take();
     let texts: Vec<_> = items.iter().map(|item| item.named[0].text.as_str()).collect();
-    assert_eq!((texts, widened), (vec!["a", "c"], Vec::new()));
-    assert_eq!(recent.take(at(16)), (Vec::new(), Vec::new()));
+    assert_eq!((texts, widened), (vec!["a", "c", "d", "e"], Vec::new()));
+    assert_eq!(recent.take(), (Vec::new(), Vec::new()));
+    // Another one is lost before it was well.
+    recent.add(item("a"), at(501));
+    assert_eq!(recent.take().0.len(), 1);
+}
+
+#[test]
+fn where_the_servers_were_never_well_all_are_repeated() {
+    let (mut recent, start) = (Recent::new(9), Instant::now());
+    recent.add(item("a"), start);
+    recent.add_widened("b".to_owned(), start);
+    recent.add(item("c"), start + Duration::from_hours(1));
+    let (items, widened) = recent.take();
+    assert_eq!((items.len(), widened), (2, vec!["b".to_owned()]));
 }
 
 #[test]
@@ -307,10 +325,17 @@ fn too_many_recent_ones_are_widened_for_as_long() {
     let at = |seconds| start + Duration::from_secs(seconds);
     recent.add(item("a1"), at(0));
     recent.add(item("b1"), at(1));
-    assert_eq!(recent.take(at(2)).1, ["a"]);
+    assert_eq!(recent.take().1, ["a"]);
+    recent.add_widened("a".to_owned(), at(4));
     recent.add(item("a1"), at(3));
-    recent.add(item("b1"), at(4));
-    let (items, widened) = recent.take(at(14));
+    recent.add(item("b1"), at(5));
+    recent.well(at(14));
+    let (items, widened) = recent.take();
+    assert_eq!((items.len(), widened), (1, vec!["a".to_owned()]), "the later of the two counts");
+    recent.add(item("a1"), at(16));
+    recent.add(item("b1"), at(17));
+    recent.well(at(27));
+    let (items, widened) = recent.take();
     assert_eq!((items.len(), widened), (1, Vec::new()));
 }
 
@@ -325,6 +350,17 @@ async fn what_is_repeated_waits_like_any_other() {
     assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Ok(Drained::Empty));
     journal.repeat_recent();
     assert_eq!(journal.len(), 1, "the next server may lack it too");
+}
+
+/// It may have been told on the bus long before it was unlinked: who reads the last ten seconds again does not read of it.
+#[tokio::test]
+async fn what_is_only_unlinked_is_repeated_too() {
+    let (server, journal, table) = (Fake::new(), Journal::new(9), table());
+    journal.add(&table.plan_texts(["user:1:2".to_owned()]), Invalidation::default());
+    assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Ok(Drained::Empty));
+    journal.repeat_recent();
+    assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Ok(Drained::Empty));
+    assert_eq!(server.log.lines(), ["unlink shop:v1:user:1:2", "unlink shop:v1:user:1:2"]);
 }
 
 #[tokio::test]

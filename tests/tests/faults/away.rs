@@ -72,6 +72,24 @@ async fn restarted_with_an_old_snapshot() {
     log.tells_once(2);
 }
 
+/// Longer than the ten seconds that are repeated: it is not the time without a server that counts.
+#[tokio::test]
+async fn away_for_long_and_restarted_with_an_old_snapshot() {
+    let (log, _listening) = Log::start();
+    let scene = Scene::start();
+    let (a, b) = scene.two().await;
+    scene.server.save();
+    let version = scene.change(&a, Delivery::Applied).await;
+    scene.server.kill();
+    away(&a).await;
+    // tidy: sleep because that it takes so long is what is tested
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    scene.server.restart();
+    eventually(SOON, async || a.health().gaps() > 0 && b.health().gaps() > 0).await;
+    scene.ends_well(&[&a, &b], version).await;
+    log.tells_once(2);
+}
+
 /// The process that made it invalid is gone, so that nobody repeats it: what is read then.
 async fn restarted_with_what_nobody_remembers(on_failover: OnFailover) -> u64 {
     let scene = Scene::start();

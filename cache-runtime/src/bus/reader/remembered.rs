@@ -19,22 +19,21 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
-    pub(super) fn add(&mut self, messages: &[Message]) {
-        let Some(last) = messages.last() else { return };
+    /// All before `start` are forgotten: they are not read again.
+    pub(super) fn add(&mut self, messages: &[Message], start: Position) {
         let latest = &messages[messages.len().saturating_sub(MOST)..];
         let latest: Vec<_> = latest.iter().map(|message| (message.position, self.digest(message))).collect();
         self.messages.extend(latest);
-        let start = back(last.position);
         while self.messages.len() > MOST || self.messages.front().is_some_and(|(position, _)| *position < start) {
             self.messages.pop_front();
         }
     }
 
     /// Which of these messages were read before: at the same place, and the same. All of them are from here on.
-    pub(super) fn sort(&mut self, messages: Vec<Message>) -> Left {
+    pub(super) fn sort(&mut self, messages: Vec<Message>, start: Position) -> Left {
         let is_known = |message: &Message| self.messages.contains(&(message.position, self.digest(message)));
         let (known, fresh): (Vec<_>, Vec<_>) = messages.into_iter().partition(is_known);
-        self.add(&fresh);
+        self.add(&fresh, start);
         Left { known, fresh }
     }
 
@@ -43,7 +42,7 @@ impl Remembered {
     }
 }
 
-/// From where to read again what another server may have told meanwhile: as far back, by the ids of messages, as a process
+/// From where to read again what another server may have told meanwhile, at least: as far back, by the ids of messages, as a process
 /// repeats what it has invalidated itself. Ids follow the server's clock, and its stream may end before what was read of
 /// another one: both by less than this.
 pub(super) fn back(last: Position) -> Position {

@@ -137,6 +137,34 @@ fn what_was_forgotten_is_adopted() {
     assert_eq!(unread.from(), None, "where nothing was read, nothing is read again");
 }
 
+/// A server that takes over may lack what was unlinked for messages that were told long before they were read.
+#[test]
+fn what_was_read_late_is_read_again() {
+    let (mut reader, start) = (reader_at(20_000), Instant::now());
+    let after = |seconds| start + Duration::from_secs(seconds);
+    reader.well(start, start);
+    let told: Vec<_> = (1..=100).map(|n| 20_000 + 1_000 * n).collect();
+    assert_eq!(reader.apply(Some(at(120_000, 112)), messages(&told), false), Step::Apply(messages(&told)));
+    reader.well(after(100), after(101));
+    // Away since, however long that takes.
+    reader.forget();
+    assert_eq!(reader.from(), Some(at(20_000, 0).last));
+    let again = reader.apply(Some(at(120_000, 112)), messages(&told[..50]), true);
+    assert_eq!(again, adopt_known(Gap::Behind, &told[..50], &[]), "nor is it told twice");
+    reader.forget();
+    assert_eq!(reader.from(), Some(at(20_000, 0).last), "nor has the one that did not last long");
+    assert_eq!(reader.apply(Some(at(120_000, 112)), messages(&told), false), adopt_known(Gap::Start, &told, &[]));
+    reader.well(after(102), after(103));
+    reader.well(after(113), after(113));
+    reader.forget();
+    assert_eq!(reader.from(), Some(at(20_000, 0).last), "ten seconds, to the one at least");
+    assert_eq!(reader.apply(Some(at(120_000, 112)), messages(&told), false), adopt_known(Gap::Start, &told, &[]));
+    reader.well(after(114), after(114));
+    reader.well(after(125), after(125));
+    reader.forget();
+    assert_eq!(reader.from(), Some(at(110_000, 0).last), "it has it by now");
+}
+
 /// They may have been told to it by whoever leaves it to the readers to unlink; its clock may be behind.
 #[test]
 fn over_another_server_the_last_ten_seconds_are_read_again() {
@@ -174,14 +202,16 @@ fn behind_a_gap_all_is_read_before_the_end_is_adopted() {
 fn what_is_remembered_is_bounded() {
     let mut remembered = Remembered::default();
     let many: Vec<_> = (1..=3_000).collect();
-    remembered.add(&messages(&many));
+    let start = Position::default();
+    remembered.add(&messages(&many), start);
     let (known, fresh) = (messages(&many[3_000 - 1_024..]), messages(&many[..3_000 - 1_024]));
-    assert_eq!(remembered.sort(messages(&many)), Left { known, fresh });
+    assert_eq!(remembered.sort(messages(&many), start), Left { known, fresh });
     let mut remembered = Remembered::default();
-    remembered.add(&messages(&[2_999, 3_000]));
-    remembered.add(&messages(&[13_000]));
+    let start = at(3_000, 0).last;
+    remembered.add(&messages(&[2_999, 3_000]), start);
+    remembered.add(&messages(&[13_000]), start);
     let (known, fresh) = (messages(&[3_000, 13_000]), messages(&[2_999]));
-    assert_eq!(remembered.sort(messages(&[2_999, 3_000, 13_000])), Left { known, fresh });
+    assert_eq!(remembered.sort(messages(&[2_999, 3_000, 13_000]), start), Left { known, fresh });
 }
 
 /// A server with a stream, as Redis keeps it.
