@@ -7,7 +7,7 @@ use redis::{Cmd, Value};
 use crate::fault::{Fault, Refusal};
 use crate::names;
 use crate::redis::scripts::{self, Script};
-use crate::redis::store::flush::{Addressed, flush, unlink};
+use crate::redis::store::flush::{Addressed, all, flush, unlink};
 use crate::redis::store::leases::{End, Take};
 use crate::redis::store::{Store, millis, read};
 use crate::redis::{HashSlot, reply};
@@ -15,6 +15,9 @@ use crate::store::{Ended, Ending, HEAD, Leased, Over, Slot, Stamp, Token};
 
 /// How many leases one script renews at most.
 const RENEWED_AT_ONCE: usize = 256;
+
+/// How many scripts renew leases at the same time.
+const RENEWALS: usize = 256;
 
 impl Store {
     /// Takes the lease, and reads the stamps in the same flush; missing ones are created.
@@ -132,23 +135,34 @@ impl Store {
         reply::typed_slot(self.script(&scripts::WATCH, entry, &[&token.0]).await)
     }
 
-    /// Prolongs leases. Whether each of them is still held.
+    /// Prolongs leases, those of all servers at the same time: one that is away ends none but its own. Whether each of
+    /// them is still held; a fault if that is not known of all.
     pub(crate) async fn renew(&self, leases: &[(String, Token)]) -> Result<Vec<bool>, Fault> {
         let mut order: Vec<(HashSlot, usize)> =
             leases.iter().enumerate().map(|(i, lease)| (self.slot(&lease.0), i)).collect();
         order.sort_unstable();
-        let mut held = vec![false; leases.len()];
-        for run in order.chunk_by(|one, next| one.0 == next.0).flat_map(|run| run.chunks(RENEWED_AT_ONCE)) {
-            let keys: Vec<&str> = run.iter().map(|&(_, i)| leases[i].0.as_str()).collect();
-            let lease = millis(self.lease).to_string();
-            let tokens = run.iter().map(|&(_, i)| leases[i].1.0.as_slice());
-            let args: Vec<&[u8]> = std::iter::once(lease.as_bytes()).chain(tokens).collect();
-            let reply = self.servers.script(run[0].0, &scripts::RENEW, &keys, &args).await?;
-            for (&(_, i), value) in run.iter().zip(reply::array(reply, "leases")?) {
-                held[i] = reply::yes(&value)?;
+        let slots = order.chunk_by(|one, next| one.0 == next.0);
+        let runs: Vec<_> = slots.flat_map(|slot| slot.chunks(RENEWED_AT_ONCE)).collect();
+        let (mut held, mut outcome) = (vec![false; leases.len()], Ok(()));
+        for some in runs.chunks(RENEWALS) {
+            let renewals = some.iter().map(|run| self.renew_of_slot(leases, run)).collect();
+            for (run, renewed) in some.iter().zip(all(renewals).await) {
+                match renewed {
+                    Ok(renewed) => run.iter().zip(renewed).for_each(|(&(_, i), is_held)| held[i] = is_held),
+                    Err(fault) => outcome = Err(fault),
+                }
             }
         }
-        Ok(held)
+        outcome.map(|()| held)
+    }
+
+    async fn renew_of_slot(&self, leases: &[(String, Token)], run: &[(HashSlot, usize)]) -> Result<Vec<bool>, Fault> {
+        let keys: Vec<&str> = run.iter().map(|&(_, i)| leases[i].0.as_str()).collect();
+        let life = millis(self.lease).to_string();
+        let tokens = run.iter().map(|&(_, i)| leases[i].1.0.as_slice());
+        let args: Vec<&[u8]> = std::iter::once(life.as_bytes()).chain(tokens).collect();
+        let reply = self.servers.script(run[0].0, &scripts::RENEW, &keys, &args).await?;
+        reply::array(reply, "leases")?.iter().map(reply::yes).collect()
     }
 
     /// Ends a lease that is still held, and reads the stamps in the same flush. What the server has no room for is a

@@ -205,14 +205,32 @@ async fn sweeps(store: &Store) {
     assert_eq!(store.sweep("shop:v1:item:").await, Ok(0));
 }
 
-/// Reads from the other servers go on, although they go out together with those that fail.
+/// Reads from the other servers go on, although they go out together with those that fail, and so do leases.
 async fn one_server_less(mut cluster: Cluster, store: &Store) {
-    let (_, process) = cluster.nodes.last_mut().expect("some");
+    let entries: Vec<String> = (0..60).map(|i| format!("shop:v1:item:{i}")).collect();
+    let mut leases = Vec::new();
+    for entry in &entries {
+        leases.push((entry.clone(), take(store, entry, &[]).await.0));
+        about_life(store, &["PEXPIRE", entry, "3600000"]).await.expect("an answer");
+    }
+    // That of the first slots.
+    let (_, process) = cluster.nodes.first_mut().expect("some");
     process.kill().expect("it runs");
     process.wait().expect("it ends");
-    let entries: Vec<String> = (0..60).map(|i| format!("shop:v1:item:{i}")).collect();
+    assert!(store.renew(&leases).await.is_err());
     let reads = entries.iter().map(|entry| store.read(entry, &[])).collect();
     let replies = flush::all(reads).await;
     let answered = replies.iter().filter(|reply| reply.is_ok()).count();
     assert!((20..60).contains(&answered), "{answered} of {} reads", replies.len());
+    for (entry, _) in entries.iter().zip(&replies).filter(|(_, reply)| reply.is_ok()) {
+        let left = about_life(store, &["PTTL", entry]).await.expect("an answer");
+        assert!(left <= millis(LEASE), "it was renewed: {left}");
+    }
+}
+
+/// A command about the life of the key that it names.
+async fn about_life(store: &Store, words: &[&str]) -> Result<u64, Fault> {
+    let mut command = Cmd::new();
+    command.arg(words);
+    reply::number(&store.servers().command(store.slot(words[1]), &command).await?, "a life")
 }
