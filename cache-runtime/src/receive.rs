@@ -156,8 +156,9 @@ impl Remote for Store {
         from: Option<Position>,
         most: usize,
         right: Duration,
+        more: Duration,
     ) -> impl Future<Output = Result<Tail, Fault>> + Send {
-        Self::probe(self, applied, from, most, right)
+        self.slow_probe(applied, from, most, right, more)
     }
 
     fn listen(&self, last: Position, most: Duration) -> impl Future<Output = Result<(), Fault>> + Send {

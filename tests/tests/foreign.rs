@@ -3,6 +3,8 @@
 #![cfg(unix)]
 
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cache_runtime::{Cache, Event, Outcome, Subscription, cached, explain};
@@ -322,6 +324,44 @@ async fn what_waited_while_the_server_took_no_writes_is_read() {
     eventually(SOON, async || cache.scope(user(42, 7, &shop.source)).await == 1).await;
     assert_eq!(cache.health().gaps(), 0);
 }
+
+/// A command that has nothing to do with the bus falls into a short one of theirs, the look at the bus into a long one.
+#[tokio::test]
+async fn what_was_told_while_others_kept_the_server_busy_is_read() {
+    const TOLD: u64 = 40;
+    let shop = Shop::open().await;
+    let cache = Cache::builder("shop").redis(shop.server.url()).build().await.expect("nothing contradicts");
+    eventually(SOON, async || cache.health().serves_near()).await;
+    let mut subscription = cache.subscribe::<UserUpdated>();
+    let (mut busy, mut publisher) = (shop.server.client().expect("it is there"), shop.server.client().expect("it is"));
+    let is_over = Arc::new(AtomicBool::new(false));
+    let others = std::thread::spawn({
+        let is_over = Arc::clone(&is_over);
+        move || {
+            while !is_over.load(Ordering::SeqCst) {
+                let micros = fastrand::u32(20_000..200_000).to_string();
+                busy.call(&["EVAL", BUSY, "0", &micros]).expect("it ends");
+            }
+        }
+    });
+    let told = tokio::task::spawn_blocking(move || {
+        for id in 0..TOLD {
+            let data = format!(r#"{{"tenant":42,"id":{id}}}"#);
+            publisher.call(&["XADD", "shop:bus", "*", "event", "UserUpdated", "data", &data]).expect("it is added");
+        }
+    });
+    told.await.expect("no panic");
+    is_over.store(true, Ordering::SeqCst);
+    others.join().expect("no panic");
+    for id in 0..TOLD {
+        is_next(&mut subscription, 42, id).await;
+    }
+    assert_eq!(cache.health().gaps(), 0);
+}
+
+/// Takes so many microseconds.
+const BUSY: &str = "local function now() local time = redis.call('TIME') return time[1] * 1000000 + time[2] end
+    local ends = now() + ARGV[1] while now() < ends do end return 1";
 
 /// How long the processes read again what was told in the last ten seconds, and do not serve from memory.
 #[tokio::test]

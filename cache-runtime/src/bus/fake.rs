@@ -39,6 +39,8 @@ struct State {
     lacks_replicas: bool,
     /// How much of a probe takes too long.
     heavy: Heavy,
+    /// Besides the time of an operation, for a look that reads and one at the end alone.
+    slow: [Duration; 2],
     /// Run before a probe is answered.
     during_probe: Option<fn(&Fake)>,
     end: Option<Reading>,
@@ -107,6 +109,11 @@ impl Fake {
 
     pub(crate) fn set_heavy(&self, heavy: Heavy) {
         self.state().heavy = heavy;
+    }
+
+    /// A look that reads needs so much more time than an operation, and one at the end alone.
+    pub(crate) fn set_slow(&self, read: Duration, end: Duration) {
+        self.state().slow = [read, end];
     }
 
     pub(crate) fn set_during_probe(&self, during: fn(&Self)) {
@@ -220,12 +227,17 @@ impl Remote for Fake {
         from: Option<Position>,
         most: usize,
         _right: Duration,
+        more: Duration,
     ) -> Result<Tail, Fault> {
         self.log.note(applied.map_or_else(|| "look anew".to_owned(), |applied| format!("look at {}", applied.millis)));
         // It takes a moment, in which others get on.
         tokio::task::yield_now().await;
         let during = self.reached()?.during_probe.take();
         let mut state = self.reached()?;
+        let [read, end] = state.slow;
+        if more < if from.is_some() { read } else { end } {
+            return Err(Fault::Timeout);
+        }
         if matches!(state.heavy, Heavy::Bus | Heavy::Writes) || state.heavy == Heavy::Messages && from.is_some() {
             return Err(Fault::Timeout);
         }

@@ -1,11 +1,14 @@
 //! The one who reads the bus, applies it, and extends the right to serve.
 
+mod patience;
+
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::bus::apply::{Apply, Heard};
 use crate::bus::effects::Effects;
+use crate::bus::prober::patience::Patience;
 use crate::bus::reader::{Gap, Left, Reader, Step};
 use crate::bus::remote::{Met, Remote};
 use crate::bus::{Links, RETRIES, changed};
@@ -13,7 +16,7 @@ use crate::clock::Moment;
 use crate::fault::Fault;
 use crate::instant::Instant;
 use crate::rules::Rule;
-use crate::store::{Invalidation, Message, Tail};
+use crate::store::{Invalidated, Invalidation, Message, Position, Tail};
 use crate::timer;
 
 /// Names that are unlinked at once.
@@ -21,13 +24,6 @@ const UNLINKED_AT_ONCE: usize = 1_000;
 
 /// How often the servers without the bus are asked who they are: what they lose may be seen nowhere else.
 const ASKED_AGAIN: Duration = Duration::from_secs(3);
-
-/// So many looks in a row that a server which takes writes did not answer in time: then the next one is only at the end of
-/// the bus.
-const LATE: u32 = 2;
-
-/// So many, and even its end cannot be told: then it is deleted.
-const HOPELESS: u32 = 4;
 
 /// What one turn has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +49,10 @@ pub(super) struct Prober<'a, R: Remote, A> {
     right: Option<Moment>,
     is_blind: bool,
     flaws: u64,
-    /// Looks in a row that were not answered in time.
-    late: u32,
+    /// With looks that are not answered in time.
+    patience: Patience,
+    /// Whether the last message was one of which only a part is told.
+    ends_long: bool,
 }
 
 impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
@@ -70,7 +68,8 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
             right: None,
             is_blind: false,
             flaws: 0,
-            late: 0,
+            patience: Patience::default(),
+            ends_long: false,
         }
     }
 
@@ -91,11 +90,12 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         self.register().await?;
         let Links { apply, settings, .. } = self.links;
         let (look, sent) = (apply.asks(), apply.time().now());
-        let is_unreadable = self.late >= LATE && self.reader.from().is_some();
-        let probe = self.probe().await?;
+        let was_late = !self.patience.is_fresh();
+        let (probe, is_unreadable) = self.probe().await?;
         let received = apply.time().now();
         let Tail { server_millis, end, messages, more, routes } = probe;
         apply.server_clock(sent, received, server_millis);
+        self.ends_long = messages.last().map_or(self.ends_long, is_in_part);
         let turn = match self.reader.apply(end, messages, more) {
             Step::Adopt(gap, Left { known, fresh }) => {
                 // Whoever only tells the bus unlinks nothing, and subscribers want to know, once.
@@ -123,32 +123,71 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         };
         self.moved(generation);
         self.well(generation);
+        if self.ends_long && was_late {
+            self.end_shortly().await?;
+        }
         if routes.is_some() && routes != self.links.table.version() {
             self.load_routes().await?;
         }
         Ok(turn)
     }
 
-    /// A server that is there and does not come to an end is asked for the end of the bus alone.
-    async fn probe(&mut self) -> Result<Tail, Fault> {
-        let Links { remote, settings, .. } = self.links;
-        if self.late > 0 {
+    /// What stands on the bus, and whether what was to be read is skipped.
+    async fn probe(&mut self) -> Result<(Tail, bool), Fault> {
+        let from = self.reader.from();
+        if !self.patience.is_fresh() {
             // While a server takes no writes, as during a failover by hand, the bus is not to blame.
-            remote.write_nothing().await?;
+            self.links.remote.write_nothing().await?;
+            if self.patience.is_hopeless() {
+                return Err(self.discard().await);
+            }
+            let time = self.patience.time_to_end();
+            let end = self.look(None, time, Patience::end_was_late).await?;
+            let is_unreadable = self.patience.end_was_told();
+            if is_unreadable || from.is_none() {
+                self.patience = Patience::default();
+                return Ok((end, is_unreadable));
+            }
         }
-        let from = self.reader.from().filter(|_| self.late < LATE);
-        let probe = remote.probe(self.reader.position(), from, settings.most, settings.max_staleness).await;
-        match &probe {
-            Ok(_) => self.late = 0,
-            Err(Fault::Timeout) => self.late += 1,
-            Err(_) => {}
+        let read = self.look(from, self.patience.time_to_read(), Patience::read_was_late).await?;
+        self.patience = Patience::default();
+        Ok((read, false))
+    }
+
+    async fn look(
+        &mut self,
+        from: Option<Position>,
+        more: Duration,
+        was_late: fn(&mut Patience),
+    ) -> Result<Tail, Fault> {
+        let Links { remote, settings, .. } = self.links;
+        let tail = remote.probe(self.reader.position(), from, settings.most, settings.max_staleness, more).await;
+        match &tail {
+            Err(Fault::Timeout) => was_late(&mut self.patience),
+            // A connection that is silent for so long is made anew.
+            Err(Fault::Broken(_)) if !more.is_zero() => was_late(&mut self.patience),
+            _ => {}
         }
-        if self.late >= HOPELESS {
-            tracing::warn!("the server takes too long to say where the bus ends: it is deleted, and begins anew");
-            remote.discard().await?;
-            self.late = 0;
+        tail
+    }
+
+    /// Redis tells the end of the bus with the last message: behind a short one, a long one makes no look long.
+    async fn end_shortly(&mut self) -> Result<(), Fault> {
+        let Links { remote, table, settings, .. } = self.links;
+        let fields = vec![("keys", b"[]".to_vec()), ("by", settings.id.clone().into_bytes())];
+        let nothing = Invalidation { fields, ..Invalidation::default() };
+        let told = remote.invalidate(&nothing, table.version().as_deref()).await?;
+        self.ends_long = told == Invalidated::RoutesChanged;
+        Ok(())
+    }
+
+    async fn discard(&mut self) -> Fault {
+        tracing::warn!("the server takes too long to say where the bus ends: it is deleted, and begins anew");
+        let discarded = self.links.remote.discard().await;
+        if discarded.is_ok() {
+            self.patience = Patience::default();
         }
-        probe
+        discarded.err().unwrap_or(Fault::Timeout)
     }
 
     /// After every reconnect, and of a cluster now and then: are they the same servers, in the same roles, since the same
@@ -170,7 +209,7 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         let Met { identity, is_another, are_all } = remote.identity(self.identity.as_ref()).await?;
         if is_another && self.links.settings.rules.holds(Rule::Identity) {
             self.reader.forget();
-            self.late = 0;
+            self.patience = Patience::default();
             self.lose(Gap::Server);
         }
         self.identity = Some(identity);
@@ -333,4 +372,9 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
     fn pace(&self) -> Duration {
         self.links.settings.max_staleness / 3
     }
+}
+
+/// Whether the script that reads has left out what was too long.
+fn is_in_part(message: &Message) -> bool {
+    message.fields.first().is_some_and(|(name, _)| name == "long")
 }

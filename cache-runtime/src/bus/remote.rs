@@ -38,13 +38,14 @@ pub(crate) trait Remote: Send + Sync {
     /// Whether one server has everything, so that whoever looks at the bus has looked at all of them.
     fn is_single(&self) -> bool;
 
-    /// Tells how far the bus was applied, and reads what is behind `from`.
+    /// Tells how far the bus was applied, and reads what is behind `from`. It may take `more` than other operations.
     fn probe(
         &self,
         applied: Option<Position>,
         from: Option<Position>,
         most: usize,
         right: Duration,
+        more: Duration,
     ) -> impl Future<Output = Result<Tail, Fault>> + Send;
 
     /// Ends when something may stand behind `last`, or after `most`.

@@ -153,6 +153,32 @@ async fn what_the_server_cannot_read_in_time_is_skipped() {
     world.log.until(&["extend"]).await;
 }
 
+/// With something else, or with long messages.
+#[tokio::test]
+async fn what_a_server_that_is_slow_can_read_at_all_is_read() {
+    for (read, end) in [(2, 0), (2, 2), (4, 0), (4, 4), (8, 4)] {
+        let world = World::new().await;
+        world.server.set_slow(Duration::from_secs(read), Duration::from_secs(end));
+        world.server.add(&USER_UPDATED);
+        world.log.until(&["fault", "fence user:42:7", "extend", "applied 1"]).await;
+        assert!(!world.log.has(&["discard"]) && !world.log.has(&["drop all"]), "{:?}", world.log.lines());
+    }
+}
+
+/// Redis looks at the last message whenever it tells where the bus ends.
+#[tokio::test]
+async fn a_long_message_does_not_stay_the_last() {
+    let world = World::new().await;
+    let long = [("long", "2000000"), ("event", "UserUpdated")];
+    world.server.add(&long);
+    world.log.until(&["flawed", "applied 1", "extend", "extend"]).await;
+    assert!(!world.log.has(&["tell keys by"]), "it was read in time");
+    world.server.set_slow(Duration::from_secs(2), Duration::from_secs(2));
+    world.log.until(&["applied 1", "tell keys by", "applied 2", "extend"]).await;
+    world.log.until(&["applied 2", "extend"]).await;
+    assert_eq!(world.log.lines().iter().filter(|line| *line == "tell keys by").count(), 1);
+}
+
 /// For longer than a bus is waited for that cannot be read.
 #[tokio::test]
 async fn a_bus_is_neither_skipped_nor_deleted_because_its_server_takes_no_writes() {

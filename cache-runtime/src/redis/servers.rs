@@ -215,6 +215,17 @@ impl Servers {
         }
     }
 
+    /// One that may take `more` than other operations. It is seldom asked for: all of it is sent.
+    pub(crate) async fn slow_bus_script(
+        &self,
+        script: &Script,
+        keys: &[&str],
+        args: &[&[u8]],
+        more: Duration,
+    ) -> Result<Value, Fault> {
+        Ok(self.bus()?.slow_command(&call("EVAL", script.code, keys, args), more).await?)
+    }
+
     /// A command that blocks for `most` at most, over a connection that nothing else uses.
     pub(crate) async fn ear_command(&self, command: &Cmd, most: Duration) -> Result<Value, Fault> {
         Ok(self.topology.ear().ok_or(Fault::Away)?.slow_command(command, most).await?)

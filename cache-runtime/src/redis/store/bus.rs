@@ -18,21 +18,26 @@ const ROOM: usize = 1 << 20;
 const REMEMBERED: Duration = Duration::from_mins(1);
 
 impl Store {
-    /// One look at the bus. Says that this process has applied everything up to `applied` and may serve for `right` from
-    /// now on, and reads what is behind `from`; without that nothing is read.
-    pub(crate) async fn probe(
+    /// One look at the bus, which may take `more` than other operations. Says that this process has applied everything up
+    /// to `applied` and may serve for `right` from now on, and reads what is behind `from`; without that nothing is read.
+    pub(crate) async fn slow_probe(
         &self,
         applied: Option<Position>,
         from: Option<Position>,
         most: usize,
         right: Duration,
+        more: Duration,
     ) -> Result<Tail, Fault> {
         let (applied, right, most) = (id(applied.unwrap_or_default()), right.as_millis().to_string(), most.to_string());
         let from = from.map(id).unwrap_or_default();
         let keys = [&self.names.nothing, &self.names.bus, &self.names.routes, &self.names.nodes].map(String::as_str);
         let (room, longest) = (ROOM.to_string(), LONGEST_MESSAGE.to_string());
         let args = [&self.node, &applied, &right, &from, &most, &room, &longest].map(String::as_bytes);
-        let reply = self.servers.bus_script(&scripts::PROBE, &keys, &args).await?;
+        let reply = if more.is_zero() {
+            self.servers.bus_script(&scripts::PROBE, &keys, &args).await?
+        } else {
+            self.servers.slow_bus_script(&scripts::PROBE, &keys, &args, more).await?
+        };
         let [now, last, added, routes, messages, more] = reply::fixed(reply, "a probe")?;
         let end = match last {
             redis::Value::Nil => None,
@@ -48,6 +53,17 @@ impl Store {
                 version => Some(reply::text(version, "a version")?),
             },
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) async fn probe(
+        &self,
+        applied: Option<Position>,
+        from: Option<Position>,
+        most: usize,
+        right: Duration,
+    ) -> Result<Tail, Fault> {
+        self.slow_probe(applied, from, most, right, Duration::ZERO).await
     }
 
     /// A write that changes nothing.
