@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use cache_runtime::{Cache, Event, Outcome, Subscription, cached, explain};
+use cache_runtime::{Cache, Delivery, Event, Outcome, Subscription, cached, explain};
 use cache_tests::eventually::eventually;
 use cache_tests::on_redis::sees;
 use cache_tests::redis_server::RedisServer;
@@ -362,6 +362,26 @@ async fn what_was_told_while_others_kept_the_server_busy_is_read() {
 /// Takes so many microseconds.
 const BUSY: &str = "local function now() local time = redis.call('TIME') return time[1] * 1000000 + time[2] end
     local ends = now() + ARGV[1] while now() < ends do end return 1";
+
+/// Redis adds nothing behind it: for good, until the bus begins anew.
+#[tokio::test]
+async fn the_last_possible_id_is_not_the_end() {
+    let shop = Shop::open().await;
+    let last = "18446744073709551615-18446744073709551615";
+    shop.serves_next(1, || {
+        shop.server.call(&[&["XADD", "shop:bus", last][..], &UPDATED].concat());
+    })
+    .await;
+    let [one, other] = &shop.processes;
+    // Unless a process has begun it already, who publishes does.
+    shop.source.commit();
+    let receipt = one.publish(&UserUpdated { tenant: 42, id: 7 }).await.expect("the event is JSON");
+    assert_eq!(receipt.delivery(), Delivery::Applied);
+    shop.is_served(2).await;
+    // Others can, too.
+    eventually(SOON, async || other.health().gaps() > 0).await;
+    shop.serves_next(3, || shop.add(&UPDATED)).await;
+}
 
 /// How long the processes read again what was told in the last ten seconds, and do not serve from memory.
 #[tokio::test]

@@ -25,4 +25,11 @@ if redis.call('TYPE', KEYS[2]).ok ~= 'stream' then
   -- A bus begins. How far the one before was read says nothing about this one.
   redis.call('UNLINK', KEYS[2], KEYS[4])
 end
-return redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, 5))
+local added = redis.pcall('XADD', KEYS[2], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, 5))
+if type(added) == 'table' and string.find(added.err, 'last possible ID', 1, true) then
+  -- Somebody has used it, and nothing can follow. One begins whose first message is for those who read this one.
+  redis.call('UNLINK', KEYS[2], KEYS[4])
+  redis.call('XADD', KEYS[2], '*', 'all', '1')
+  added = redis.call('XADD', KEYS[2], '*', unpack(ARGV, 5))
+end
+return added

@@ -4,6 +4,8 @@
 -- Returns now in ms, the last position and how many were ever added, the version of the routes,
 -- messages, whether there may be more. Of a message that is too long only the names of its events are returned, with its
 -- length under `long`; and `all`, if it had names of keys.
+-- Nothing can follow it, nor be asked for behind it.
+local final = '18446744073709551615-18446744073709551615'
 local function shortened(fields, length)
   local short = {'long', tostring(length)}
   local room = 1024
@@ -45,15 +47,29 @@ local function read(bus, from, most, room, longest)
         return messages, 1
       end
     end
-    if is_end then
+    if is_end or from == final then
       return messages, 0
     end
   end
 end
+local function tail(bus)
+  local last, added = false, false
+  local info = redis.call('XINFO', 'STREAM', bus)
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then
+      last = info[i + 1]
+    elseif info[i] == 'entries-added' then
+      added = info[i + 1]
+    end
+  end
+  return last, added
+end
 redis.call('UNLINK', KEYS[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if redis.call('TYPE', KEYS[2]).ok ~= 'stream' then
+-- Who has read that far has read all, or of another bus.
+local is_over = ARGV[4] == final
+if redis.call('TYPE', KEYS[2]).ok ~= 'stream' or (is_over and tail(KEYS[2]) == final) then
   -- One may have come and gone since the last look: one begins, and its first message is there to be counted by those who
   -- read another. How far that one was read says nothing about this one.
   redis.call('UNLINK', KEYS[2], KEYS[4])
@@ -63,21 +79,14 @@ if redis.call('TYPE', KEYS[4]).ok ~= 'hash' then
   redis.call('UNLINK', KEYS[4])
 end
 redis.call('HSETNX', KEYS[4], ':since', string.format('%.0f', now))
-redis.call('HSET', KEYS[4], ARGV[1], ARGV[2] .. ' ' .. string.format('%.0f', now + ARGV[3]))
+redis.call('HSET', KEYS[4], ARGV[1], (is_over and '0-0' or ARGV[2]) .. ' ' .. string.format('%.0f', now + ARGV[3]))
 local version = redis.pcall('HGET', KEYS[3], ':version')
 if type(version) ~= 'string' then
   version = false
 end
-local last, added, messages, more = false, false, {}, 0
-local info = redis.call('XINFO', 'STREAM', KEYS[2])
-for i = 1, #info, 2 do
-  if info[i] == 'last-generated-id' then
-    last = info[i + 1]
-  elseif info[i] == 'entries-added' then
-    added = info[i + 1]
-  end
-end
-if ARGV[4] ~= '' then
+local last, added = tail(KEYS[2])
+local messages, more = {}, 0
+if ARGV[4] ~= '' and not is_over then
   messages, more = read(KEYS[2], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]))
 end
 return {string.format('%.0f', now), last, added, version, messages, more}

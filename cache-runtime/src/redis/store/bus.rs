@@ -17,6 +17,9 @@ const ROOM: usize = 1 << 20;
 /// How long a process is remembered that lost its right to serve.
 const REMEMBERED: Duration = Duration::from_mins(1);
 
+/// No message follows one that stands here.
+const LAST: Position = Position { millis: u64::MAX, sequence: u64::MAX };
+
 impl Store {
     /// One look at the bus, which may take `more` than other operations. Says that this process has applied everything up
     /// to `applied` and may serve for `right` from now on, and reads what is behind `from`; without that nothing is read.
@@ -83,8 +86,12 @@ impl Store {
         self.servers.bus_command(&tell).await.map(drop)
     }
 
-    /// Ends when something is behind `last`, or after `most`.
+    /// Ends when something is behind `last`, or after `most`. Behind the last that there can be nothing is waited for: the
+    /// bus begins anew.
     pub(crate) async fn listen(&self, last: Position, most: Duration) -> Result<(), Fault> {
+        if last == LAST {
+            return Ok(());
+        }
         let mut command = Cmd::new();
         command.arg("XREAD").arg("COUNT").arg(1).arg("BLOCK").arg(millis(most)).arg("STREAMS").arg(&self.names.bus);
         command.arg(id(last));

@@ -117,6 +117,7 @@ fn keys(redis: &mut Redis, words: &[&[u8]], effects: &mut Effects) -> Done {
             let fields: Vec<Vec<u8>> = fields.iter().map(|field| field.to_vec()).collect();
             Reply::bulk(add(redis, name, &fields, effects)?.to_string())
         }
+        [b"XADD", name, id, fields @ ..] => add_at(redis, name, id, fields)?,
         [b"XTRIM", name, b"MAXLEN", left] => {
             redis.may_write(Needs::Nothing)?;
             let left = usize::try_from(number(left)).expect("few are left");
@@ -141,13 +142,32 @@ fn set_new(redis: &mut Redis, name: &[u8], value: &[u8], life: Millis) -> Done {
 /// Adds to a stream, which is made if need be.
 pub(super) fn add(redis: &mut Redis, name: &[u8], fields: &[Vec<u8>], effects: &mut Effects) -> Result<Id, Refused> {
     redis.may_write(Needs::Memory)?;
+    let now = redis.now + redis.moves;
+    let id = redis.stream(name)?.map_or(Some(Id { millis: now, sequence: 0 }), |stream| stream.next(now));
+    let id = id.ok_or_else(|| Reply::Error("ERR The stream has exhausted the last possible ID".to_owned()))?;
+    append(redis, name, id, fields)?;
+    effects.streams.push(name.to_vec());
+    Ok(id)
+}
+
+/// At a place of the writer's own choice, as a foreign publisher may.
+fn add_at(redis: &mut Redis, name: &[u8], id: &[u8], fields: &[&[u8]]) -> Done {
+    redis.may_write(Needs::Memory)?;
+    let id = Id::parse(id).expect("an id");
+    if redis.stream(name)?.is_some_and(|stream| stream.last() >= id) {
+        return Err(Reply::Error("ERR The ID specified in XADD is equal or smaller".to_owned()));
+    }
+    append(redis, name, id, &fields.iter().map(|field| field.to_vec()).collect::<Vec<_>>())?;
+    Ok(Reply::bulk(id.to_string()))
+}
+
+fn append(redis: &mut Redis, name: &[u8], id: Id, fields: &[Vec<u8>]) -> Result<(), Refused> {
     if redis.stream(name)?.is_none() {
         let new = super::Item { value: super::Value::Stream(super::Stream::default()), ends: None };
         redis.keys.insert(name.to_vec(), new);
     }
-    let now = redis.now + redis.moves;
-    effects.streams.push(name.to_vec());
-    Ok(redis.stream(name)?.expect("it is there by now").add(now, fields))
+    redis.stream(name)?.expect("it is there by now").add(id, fields);
+    Ok(())
 }
 
 fn read_stream(redis: &mut Redis, most: &[u8], name: &[u8], after: &[u8]) -> Outcome {

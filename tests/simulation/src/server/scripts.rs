@@ -120,7 +120,20 @@ impl Call<'_> {
             self.unlink(1)?;
             self.unlink(3)?;
         }
-        Ok(Reply::bulk(add(self.redis, &self.keys[1], &self.args[4..], self.effects)?.to_string()))
+        let id = match add(self.redis, &self.keys[1], &self.args[4..], self.effects) {
+            Err(Reply::Error(text)) if text.contains("last possible ID") => {
+                self.begin_bus()?;
+                add(self.redis, &self.keys[1], &self.args[4..], self.effects)?
+            }
+            added => added?,
+        };
+        Ok(Reply::bulk(id.to_string()))
+    }
+
+    fn begin_bus(&mut self) -> Result<(), Refused> {
+        self.unlink(1)?;
+        self.unlink(3)?;
+        add(self.redis, &self.keys[1], &[b"all".to_vec(), b"1".to_vec()], self.effects).map(drop)
     }
 
     fn nodes(&mut self) -> Done {
@@ -150,10 +163,11 @@ impl Call<'_> {
     fn probe(&mut self) -> Done {
         self.unlink(0)?;
         let now = self.redis.now;
-        if self.redis.kind(&self.keys[1]) != "stream" {
-            self.unlink(1)?;
-            self.unlink(3)?;
-            add(self.redis, &self.keys[1], &[b"all".to_vec(), b"1".to_vec()], self.effects)?;
+        let from = Id::parse(&self.args[3]);
+        let is_over = from == Some(Id::LAST);
+        let is_stream = self.redis.kind(&self.keys[1]) == "stream";
+        if !is_stream || is_over && self.redis.stream(&self.keys[1])?.is_some_and(|bus| bus.last() == Id::LAST) {
+            self.begin_bus()?;
         }
         if self.redis.kind(&self.keys[3]) != "hash" {
             self.unlink(3)?;
@@ -161,7 +175,7 @@ impl Call<'_> {
         if self.redis.hget(&self.keys[3], b":since")?.is_none() {
             self.redis.hset(&self.keys[3], b":since", now.to_string().as_bytes())?;
         }
-        let mut entry = self.args[1].clone();
+        let mut entry = if is_over { b"0-0".to_vec() } else { self.args[1].clone() };
         entry.extend(format!(" {}", now + number(&self.args[2])).into_bytes());
         self.redis.hset(&self.keys[3], &self.args[0], &entry)?;
         let version = self.redis.hget(&self.keys[2], b":version").ok().flatten();
@@ -170,7 +184,7 @@ impl Call<'_> {
         let stream = self.redis.stream(&self.keys[1])?.expect("there is one by now");
         let last = Reply::bulk(stream.last().to_string());
         let added = Reply::Int(i64::try_from(stream.added()).expect("so many are never added"));
-        if let Some(from) = Id::parse(&args[3]) {
+        if let Some(from) = from.filter(|_| !is_over) {
             let [most, room, longest] = [4, 5, 6].map(|arg| usize::try_from(number(&args[arg])).expect("a size"));
             (messages, more) = read(stream.after(from), most, room, longest);
         }

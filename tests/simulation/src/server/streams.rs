@@ -30,6 +30,9 @@ impl fmt::Display for Id {
 }
 
 impl Id {
+    /// The last that there can be.
+    pub(super) const LAST: Self = Self { millis: Millis::MAX, sequence: u64::MAX };
+
     /// The id that this text is.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let (millis, sequence) = str::from_utf8(text).ok()?.split_once('-')?;
@@ -38,15 +41,22 @@ impl Id {
 }
 
 impl Stream {
-    /// Adds a message; its id.
-    pub(super) fn add(&mut self, now: Millis, fields: &[Vec<u8>]) -> Id {
+    /// The id of the next message; none if the last one was used.
+    pub(super) fn next(&self, now: Millis) -> Option<Id> {
         let Id { millis, sequence } = self.last;
         // A clock that was set back does not set ids back.
-        let id = if now > millis { Id { millis: now, sequence: 0 } } else { Id { millis, sequence: sequence + 1 } };
+        if now > millis {
+            return Some(Id { millis: now, sequence: 0 });
+        }
+        let next = sequence.checked_add(1).map(|sequence| Id { millis, sequence });
+        next.or_else(|| Some(Id { millis: millis.checked_add(1)?, sequence: 0 }))
+    }
+
+    /// Adds a message behind the last one.
+    pub(super) fn add(&mut self, id: Id, fields: &[Vec<u8>]) {
         self.messages.push_back((id, fields.to_vec()));
         self.last = id;
         self.added += 1;
-        id
     }
 
     /// The messages behind this one, oldest first.

@@ -17,6 +17,9 @@ use fastrand::Rng;
 /// A few names, so that commands meet: entries, stamps, and what the bus stands on.
 const NAMES: [&str; 8] = ["e1", "e2", "e3", "s1", "s2", "bus", "routes", "nodes"];
 
+/// The last that there can be: no message follows one that has it.
+const LAST_ID: &[u8] = b"18446744073709551615-18446744073709551615";
+
 /// More possible states than that at a time would be a mistake of the test's own.
 const MOST_STATES: usize = 64;
 
@@ -136,7 +139,7 @@ impl Comparison {
 
     fn plain(&mut self) -> Command {
         let (name, slot, life) = (self.name(), self.slot(), self.life());
-        match self.random.u32(0..13) {
+        match self.random.u32(0..14) {
             0 => command(&[b"GET", name]),
             1 => command(&[b"MGET", b"e1", name, b"s1", b"bus"]),
             2 => command(&[b"SET", self.mostly(&["e1", "e2", "e3"]), &slot, b"PX", &life]),
@@ -148,7 +151,9 @@ impl Comparison {
             8 => command(&[b"HDEL", self.mostly(&["routes", "nodes"]), b":version"]),
             9 => command(&[b"HGETALL", self.mostly(&["routes", "nodes"])]),
             10 => command(&[b"XADD", self.mostly(&["bus"]), b"*", b"event", b"E", b"json", &slot]),
-            11 => command(&[b"XTRIM", self.mostly(&["bus"]), b"MAXLEN", b"3"]),
+            11 if self.random.u32(0..3) == 0 => command(&[b"XADD", b"bus", LAST_ID, b"event", b"E"]),
+            11 => command(&[b"XADD", b"bus", b"99999999999999-1", b"event", b"E"]),
+            12 => command(&[b"XTRIM", self.mostly(&["bus"]), b"MAXLEN", b"3"]),
             _ => command(&[b"SCAN", b"0", b"MATCH", b"e*", b"COUNT", b"1000"]),
         }
     }

@@ -33,6 +33,45 @@ async fn where_there_is_no_bus_whoever_looks_begins_one() {
     }
 }
 
+/// The last id that there can be, used by a stranger: Redis adds nothing behind it, and answers nobody who asks for that.
+async fn use_last_id(world: &World) -> Position {
+    world.command(&[&"XADD", &"shop:bus", &"18446744073709551615-18446744073709551615", &"event", &"E"]).await;
+    Position { millis: u64::MAX, sequence: u64::MAX }
+}
+
+fn fields(tail: &Tail) -> Vec<&str> {
+    tail.messages.iter().map(|message| message.fields[0].0.as_str()).collect()
+}
+
+#[tokio::test]
+async fn behind_the_last_id_who_tells_begins_another_bus() {
+    let world = World::new().await;
+    tell(&world, "a").await;
+    let last = use_last_id(&world).await;
+    assert_eq!(fields(&probe(&world, Some(Position { millis: u64::MAX, sequence: 0 })).await), ["event"]);
+    assert_eq!(fields(&probe(&world, Some(Position::default())).await), ["keys", "event"]);
+    let told = tell(&world, "b").await;
+    assert!(told < last);
+    // It ends before what was read.
+    let tail = probe(&world, Some(last)).await;
+    assert_eq!((tail.end, tail.messages), (Some(Reading { last: told, added: 2 }), Vec::new()));
+    assert_eq!(fields(&probe(&world, Some(Position::default())).await), ["all", "keys"]);
+}
+
+#[tokio::test]
+async fn behind_the_last_id_who_has_read_it_begins_another_bus() {
+    let world = World::new().await;
+    let last = use_last_id(&world).await;
+    let tail = probe(&world, Some(last)).await;
+    assert_eq!((tail.end.map(|end| end.added), tail.messages.len()), (Some(1), 0));
+    assert_eq!(fields(&probe(&world, Some(Position::default())).await), ["all"]);
+    // How far the other one was read says nothing about this one.
+    assert_eq!(world.store.nodes().await.expect("an answer").seen[0].applied, Position::default());
+    let another = probe(&world, Some(last)).await;
+    assert_eq!(another.end, tail.end, "but once");
+    assert_eq!(world.store.nodes().await.expect("an answer").seen[0].applied, Position::default());
+}
+
 #[tokio::test]
 async fn a_probe_reads_what_is_new_oldest_first() {
     let world = World::new().await;
