@@ -5,7 +5,8 @@
 //! servers     which server they go to, and what follows where it was the wrong one
 //! topology    which server has which slot; scout keeps that right: asks sentinels, or the cluster's nodes
 //! pool        a few connections to one server, left alone while it does not answer (breaker, deadlines)
-//! link        one connection, which comes back by itself (backoff); outage is what is logged about it
+//! link        one connection, which comes back by itself (backoff); outage is what is logged about it, looks what the
+//!             sentinels said last
 //! connection  what carries commands: pipe for reads and fills, redis-rs' own for the rest
 //! session     how a connection is entered and tried out; dial makes it, tls encrypts it, target is the URL
 //! ```
@@ -22,6 +23,7 @@ mod deadlines;
 mod dial;
 mod hash_slot;
 mod link;
+mod looks;
 mod mget;
 mod outage;
 mod packed;

@@ -16,7 +16,7 @@ use crate::redis::backoff::Backoff;
 use crate::redis::breaker::{Breaker, Verdict};
 use crate::redis::connection::Connection;
 use crate::redis::outage::{Absence, Outages};
-use crate::redis::session::{Access, Driver, NoSession, Purpose};
+use crate::redis::session::{Access, Driver, NoSession, Purpose, Session};
 use crate::redis::target::Address;
 use crate::sync::lock;
 use crate::timer::{self, in_time};
@@ -178,7 +178,7 @@ impl Shared {
         let mut backoff = Backoff::new();
         let mut absence = None;
         loop {
-            match self.access.open(&self.address, self.purpose).await {
+            match self.open().await {
                 Ok(session) => {
                     let began = Instant::now();
                     let driver = self.install(session.connection, session.driver);
@@ -202,6 +202,16 @@ impl Shared {
             }
             self.events.trouble.notify_one();
             timer::sleep(backoff.pause()).await;
+        }
+    }
+
+    /// The first try belongs to servers that were named just now.
+    async fn open(&self) -> Result<Session, NoSession> {
+        let is_first = self.first.borrow().is_none();
+        if is_first {
+            self.access.open(&self.address, self.purpose).await
+        } else {
+            self.access.open_again(&self.address, self.purpose).await
         }
     }
 

@@ -21,6 +21,7 @@ use crate::fault::Fault;
 use crate::redis::deadlines::Deadlines;
 use crate::redis::hash_slot::HashSlot;
 use crate::redis::link::Events;
+use crate::redis::looks::Looks;
 use crate::redis::mget::Mget;
 use crate::redis::outage::Outages;
 use crate::redis::packed::Packed;
@@ -90,8 +91,9 @@ impl Servers {
             }
             Layout::Cluster(seeds) => servers.explore(Scout::Cluster(ClusterScout::new(seeds))).await,
             Layout::Sentinel { sentinels, service, login } => {
+                let looks = access.looks.clone().expect("behind sentinels, they are looked at");
                 let access = Arc::new(sentinel_access(&access, login));
-                let scout = SentinelScout::start(&sentinels, &service, access, &events, &servers.deadlines);
+                let scout = SentinelScout::start(&sentinels, &service, looks, access, &events, &servers.deadlines);
                 servers.explore(Scout::Sentinel(scout)).await
             }
         };
@@ -291,6 +293,8 @@ impl std::fmt::Debug for Servers {
 fn plant(settings: &ServerSettings, target: &Target, tls: Option<Tls>) -> Plant {
     let (pushes, _) = broadcast::channel(PUSHES);
     let is_cluster = matches!(target.layout, Layout::Cluster(_));
+    let trouble = Arc::new(Notify::new());
+    let looks = matches!(target.layout, Layout::Sentinel { .. }).then(|| Arc::new(Looks::new(Arc::clone(&trouble))));
     let access = Access {
         login: target.login.clone(),
         database: target.database,
@@ -300,11 +304,11 @@ fn plant(settings: &ServerSettings, target: &Target, tls: Option<Tls>) -> Plant 
         patience: PATIENCE.max(settings.op_timeout * 10),
         op_timeout: settings.op_timeout,
         service: if is_cluster { Service::ClusterNode } else { Service::Server },
+        looks,
         pushes,
         channels: Mutex::new(BTreeSet::new()),
     };
-    let events =
-        Events { generation: watch::Sender::new(0), trouble: Arc::new(Notify::new()), outages: Outages::default() };
+    let events = Events { generation: watch::Sender::new(0), trouble, outages: Outages::default() };
     Plant {
         access: Arc::new(access),
         events,
@@ -325,6 +329,7 @@ fn sentinel_access(access: &Access, login: Login) -> Access {
         patience: access.patience,
         op_timeout: access.op_timeout,
         service: Service::Sentinel,
+        looks: None,
         pushes: access.pushes.clone(),
         channels: Mutex::new(BTreeSet::new()),
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, SendError};
@@ -17,6 +17,7 @@ use crate::fault::Refusal;
 use crate::redis::bounded::Bounded;
 use crate::redis::connection::Connection;
 use crate::redis::dial::{Stream, dial};
+use crate::redis::looks::Looks;
 use crate::redis::pipe::{Loan, Pipe};
 use crate::redis::refusal::{Answer, refusal};
 use crate::redis::scripts;
@@ -53,6 +54,8 @@ pub(crate) struct Access {
     /// The most that an operation may take.
     pub(crate) op_timeout: Duration,
     pub(crate) service: Service,
+    /// Of the sentinels, where they say which server this is.
+    pub(crate) looks: Option<Arc<Looks>>,
     pub(crate) pushes: broadcast::Sender<Push>,
     /// The channels that the bus' connection subscribes to.
     pub(crate) channels: Mutex<BTreeSet<String>>,
@@ -114,6 +117,15 @@ impl Access {
             Ok(Session { connection: Connection::Pipe(pipe), driver: Driver(self.runtime.spawn(driver)) })
         });
         session.await.unwrap_or_else(|| Err(NoSession::Away(format!("no answer within {:?}", self.patience))))
+    }
+
+    /// The same, where there was one before: its server may have lost its office meanwhile, and not know.
+    pub(crate) async fn open_again(&self, address: &Address, purpose: Purpose) -> Result<Session, NoSession> {
+        let session = self.open(address, purpose).await?;
+        let Some(looks) = &self.looks else { return Ok(session) };
+        let confirmed = in_time(self.patience, looks.confirm(address)).await;
+        let silent = || Err(NoSession::Away(format!("the sentinels did not confirm it within {:?}", self.patience)));
+        confirmed.unwrap_or_else(silent).map(|()| session)
     }
 
     async fn enter(

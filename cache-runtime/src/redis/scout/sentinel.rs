@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::redis::deadlines::Deadlines;
 use crate::redis::link::Events;
+use crate::redis::looks::Looks;
 use crate::redis::pool::{Miss, Pool};
 use crate::redis::session::{Access, NoSession, Purpose};
 use crate::redis::target::Address;
@@ -17,6 +18,7 @@ use crate::redis::topology::Primaries;
 pub(crate) struct SentinelScout {
     sentinels: Vec<Arc<Pool>>,
     service: Arc<str>,
+    looks: Arc<Looks>,
     access: Arc<Access>,
     /// The newest configuration that any of them told.
     epoch: u64,
@@ -33,6 +35,7 @@ impl SentinelScout {
     pub(crate) fn start(
         sentinels: &[Address],
         service: &str,
+        looks: Arc<Looks>,
         access: Arc<Access>,
         events: &Events,
         deadlines: &Arc<Deadlines>,
@@ -41,7 +44,7 @@ impl SentinelScout {
             Arc::new(Pool::start(address.clone(), Purpose::Scout, 1, &access, events, Arc::clone(deadlines)))
         };
         let sentinels = sentinels.iter().map(link).collect();
-        Self { sentinels, service: service.into(), access, epoch: 0 }
+        Self { sentinels, service: service.into(), looks, access, epoch: 0 }
     }
 
     pub(crate) fn first(&self) -> &Address {
@@ -49,6 +52,15 @@ impl SentinelScout {
     }
 
     pub(crate) async fn look(&mut self) -> Result<Primaries, NoSession> {
+        let look = self.looks.begin();
+        let told = self.ask_all().await?;
+        let primary = self.believe(told)?;
+        self.looks.end(&look, &primary);
+        Ok(Primaries::one(primary))
+    }
+
+    /// The newest of what most of them say.
+    async fn ask_all(&self) -> Result<Told, NoSession> {
         let mut asked = JoinSet::new();
         for sentinel in &self.sentinels {
             asked.spawn_on(ask(Arc::clone(sentinel), Arc::clone(&self.service)), &self.access.runtime);
@@ -65,18 +77,16 @@ impl SentinelScout {
                 break;
             }
         }
-        match told.into_iter().max_by_key(|told| told.epoch) {
-            Some(told) => self.believe(told),
-            None => Err(refusal.unwrap_or_else(|| NoSession::Away("no sentinel answers".to_owned()))),
-        }
+        let newest = told.into_iter().max_by_key(|told| told.epoch);
+        newest.ok_or_else(|| refusal.unwrap_or_else(|| NoSession::Away("no sentinel answers".to_owned())))
     }
 
-    fn believe(&mut self, told: Told) -> Result<Primaries, NoSession> {
+    fn believe(&mut self, told: Told) -> Result<Address, NoSession> {
         if told.epoch < self.epoch {
             return Err(NoSession::Away("what the sentinels know is old".to_owned()));
         }
         self.epoch = told.epoch;
-        Ok(Primaries::one(told.primary))
+        Ok(told.primary)
     }
 }
 

@@ -99,6 +99,31 @@ async fn a_failover_by_hand_is_followed() {
     servers.until_up().await;
 }
 
+/// What was the primary may be back, and not know that another one is: only the sentinels can tell.
+#[tokio::test]
+async fn a_connection_that_is_made_again_is_not_used_before_the_sentinels_were_asked() {
+    let watched = Watched::start(None);
+    let servers = open(&watched.url("")).await;
+    assert_eq!(servers.run(&["SET", "a", "1"]).await, Ok(Value::Okay));
+    watched.sentinels.iter().for_each(|sentinel| sentinel.signal("STOP"));
+    let primary = &watched.servers[0];
+    let first = primary.clients("pool");
+    assert_eq!(primary.kill_clients("pool"), 2);
+    until("it is noticed", async || servers.run(&["GET", "a"]).await, |reply| *reply == Err(Fault::Away)).await;
+    let mut tried = first;
+    // It is entered, waits in vain for an answer, is given up, and made again.
+    let two_more_each = async || {
+        assert_eq!(servers.run(&["GET", "a"]).await, Err(Fault::Away), "nobody says that it still is the primary");
+        let new = primary.clients("pool").into_iter().filter(|id| !tried.contains(id)).collect::<Vec<_>>();
+        tried.extend(new);
+        tried.len()
+    };
+    until("it is tried again and again", two_more_each, |tried| *tried >= 6).await;
+    watched.sentinels[1..].iter().for_each(|sentinel| sentinel.signal("CONT"));
+    servers.until_up().await;
+    watched.sentinels[0].signal("CONT");
+}
+
 #[tokio::test]
 async fn credentials_of_sentinels_are_their_own() {
     let watched = Watched::start(Some("s3"));
