@@ -96,7 +96,9 @@ impl Apply for Hearing {
 
     fn extend(&self, until: Moment, look: u64) {
         self.with(|node, second| {
-            node.extend_right(until);
+            // What was read is worth nothing once another server may have the bus.
+            let trusted = self.time.now().after(second.store.servers().trusted_for());
+            node.extend_right(until.min(trusted));
             second.answered(look);
         });
     }

@@ -80,6 +80,7 @@ impl SecondSettings {
             url,
             pool_size: self.pool_size,
             op_timeout: self.op_timeout,
+            max_staleness: self.max_staleness,
             client_name: app.to_owned(),
             bus: format!("{app}:bus"),
             require: self.require,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use cache_runtime::testing::Rule;
 use cache_runtime::{Cache, Delivery, Event, Outcome, Token, cached, explain};
 use cache_tests::fault_proxy::Connection;
-use cache_tests::{Cluster, Fault, Gate, RedisServer, Sentinels, eventually};
+use cache_tests::{Cluster, Fault, FaultProxy, Gate, RedisServer, Sentinels, eventually};
 use serde::{Deserialize, Serialize};
 
 #[derive(Event, Serialize, Deserialize)]
@@ -180,6 +180,39 @@ async fn behind_sentinels_and_a_failover() {
     let sentinels = Sentinels::start().await;
     promises("sent", &sentinels.url()).await;
     survives("sentfail", &sentinels.url(), async || _ = sentinels.kill_primary().await).await;
+}
+
+/// Nobody tells it that another server has become the primary, and the one it knows answers it as ever.
+#[tokio::test]
+async fn a_process_that_is_cut_off_with_the_old_primary_serves_nothing_old() {
+    let sentinels = Sentinels::start_behind_proxies().await;
+    let doors = sentinels.sentinels().iter().map(|sentinel| FaultProxy::start(sentinel.address()).expect("a port"));
+    let doors: Vec<_> = doors.collect();
+    let places: Vec<_> = doors.iter().map(|door| door.address().to_string()).collect();
+    let (app, source) = ("sentcut", Gate::new());
+    let a = process(app, &format!("redis-sentinel://{}/cache", places.join(","))).await;
+    assert_eq!((a.scope(item(1, 1, &source)).await, a.scope(strict(1, &source)).await), (0, 0));
+    let old = sentinels.find_primary().expect("it is calm");
+    assert_eq!(sentinels.stores()[old].cli(&["WAIT", "2", "10000"]).trim(), "2");
+    doors.iter().for_each(|door| door.all().both(Fault::Hold));
+    sentinels.proxies()[old].matching(move |client| !is_of(client, app)).both(Fault::Hold);
+    eventually(SOON, async || sentinels.find_primary().is_some_and(|primary| primary != old)).await;
+    let b = process(app, &sentinels.url()).await;
+    source.commit();
+    let receipt = b.publish(&ItemChanged { shop: 1, id: 1 }).await.expect("the event is JSON");
+    assert_eq!(receipt.delivery(), Delivery::Applied);
+    b.scope(async { strict_entry(1).invalidate().await }).await.expect("it is applied or queued");
+    eventually(SOON, async || !a.health().reaches_server() && !a.health().serves_near()).await;
+    for _ in 0..3 {
+        assert_eq!((a.scope(item(1, 1, &source)).await, a.scope(strict(1, &source)).await), (1, 1));
+    }
+    doors.iter().for_each(FaultProxy::heal);
+    works(&a).await;
+    assert_eq!((a.scope(item(1, 1, &source)).await, a.scope(strict(1, &source)).await), (1, 1));
+}
+
+fn is_of(connection: &Connection, app: &str) -> bool {
+    connection.name.as_ref().is_some_and(|name| name.starts_with(app))
 }
 
 #[tokio::test]

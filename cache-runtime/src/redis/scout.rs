@@ -39,7 +39,7 @@ impl Scout {
         let trouble = Arc::clone(&topology.plant().events.trouble);
         let mut backoff = Backoff::new();
         let mut next = if topology.is_empty() { backoff.pause() } else { self.period() };
-        let mut absence = None;
+        let (mut absence, mut is_abandoned) = (None, false);
         loop {
             // On whichever is first, and not at once: what breaks, breaks in bursts.
             in_time(next, trouble.notified()).await;
@@ -48,10 +48,14 @@ impl Scout {
                 Ok(primaries) => {
                     topology.adopt(primaries);
                     absence.take().into_iter().for_each(Absence::over);
+                    if std::mem::take(&mut is_abandoned) {
+                        tracing::info!("redis: most sentinels answer again, and the primary that they name is used");
+                    }
                     backoff = Backoff::new();
                     self.period()
                 }
                 Err(no) => {
+                    is_abandoned |= self.abandon(&topology, &no);
                     if topology.is_empty() {
                         self.blind(&topology, &mut absence, &no);
                     }
@@ -59,6 +63,20 @@ impl Scout {
                 }
             };
         }
+    }
+
+    /// Whether the servers are not used any more: nobody has named them for so long that others may have their place.
+    fn abandon(&mut self, topology: &Topology, no: &NoSession) -> bool {
+        if topology.is_empty() || !topology.trusted_for().is_zero() {
+            return false;
+        }
+        topology.abandon("the sentinels do not confirm it");
+        let reason = no.reason();
+        tracing::warn!(reason, "redis: most sentinels do not answer, so no server is used until they do");
+        if let Self::Sentinel(scout) = self {
+            scout.forget();
+        }
+        true
     }
 
     /// Nothing is known of any server: nobody else would say so.
@@ -81,7 +99,7 @@ impl Scout {
         match self {
             Self::Cluster(_) => Duration::from_secs(30),
             // A primary that was cut off from its sentinels may still answer: nothing else would tell.
-            Self::Sentinel(_) => Duration::from_secs(1),
+            Self::Sentinel(scout) => scout.period(),
         }
     }
 }

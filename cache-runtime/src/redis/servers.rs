@@ -51,6 +51,8 @@ pub(crate) struct ServerSettings {
     pub(crate) pool_size: usize,
     /// The most that an operation may take.
     pub(crate) op_timeout: Duration,
+    /// How long what was named as the primary counts, where sentinels name it.
+    pub(crate) max_staleness: Duration,
     /// The first part of the connections' names.
     pub(crate) client_name: String,
     /// The key of the bus: its server has connections of their own.
@@ -253,6 +255,11 @@ impl Servers {
         self.topology.is_up()
     }
 
+    /// For how long, from now on, the servers may be taken for primaries.
+    pub(crate) fn trusted_for(&self) -> Duration {
+        self.topology.trusted_for()
+    }
+
     /// Whether one server has all keys.
     pub(crate) fn is_single(&self) -> bool {
         !self.is_cluster
@@ -294,7 +301,8 @@ fn plant(settings: &ServerSettings, target: &Target, tls: Option<Tls>) -> Plant 
     let (pushes, _) = broadcast::channel(PUSHES);
     let is_cluster = matches!(target.layout, Layout::Cluster(_));
     let trouble = Arc::new(Notify::new());
-    let looks = matches!(target.layout, Layout::Sentinel { .. }).then(|| Arc::new(Looks::new(Arc::clone(&trouble))));
+    let looks = matches!(target.layout, Layout::Sentinel { .. })
+        .then(|| Arc::new(Looks::new(settings.max_staleness, Arc::clone(&trouble))));
     let access = Access {
         login: target.login.clone(),
         database: target.database,

@@ -230,6 +230,10 @@ impl Purpose {
 }
 
 impl NoSession {
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+
     pub(crate) fn reason(&self) -> &str {
         let (Self::Refused(reason) | Self::Away(reason)) = self;
         reason

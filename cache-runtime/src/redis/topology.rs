@@ -1,7 +1,8 @@
 //! Which server has which slot, and the connections to all of them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 
 use crate::redis::deadlines::Deadlines;
 use crate::redis::hash_slot::{HashSlot, SLOTS};
@@ -109,8 +110,7 @@ struct Trunk {
 impl Topology {
     /// Without servers, until some are adopted.
     pub(crate) fn new(plant: Plant) -> Self {
-        let primaries = Primaries { servers: Vec::new(), owners: Owners::One };
-        Self { plant, map: RwLock::new(Arc::new(Map { primaries, pools: Vec::new(), trunk: None })) }
+        Self { plant, map: RwLock::new(Arc::new(Map::empty())) }
     }
 
     pub(crate) fn plant(&self) -> &Plant {
@@ -119,12 +119,12 @@ impl Topology {
 
     /// Connections to the server that has this slot.
     pub(crate) fn pool(&self, slot: HashSlot) -> Option<Arc<Pool>> {
-        let map = self.read();
+        let map = self.usable()?;
         map.pools.get(map.primaries.place(slot)?).cloned()
     }
 
     pub(crate) fn pool_at(&self, address: &Address) -> Option<Arc<Pool>> {
-        self.read().pools.iter().find(|pool| pool.address() == address).cloned()
+        self.usable()?.pools.iter().find(|pool| pool.address() == address).cloned()
     }
 
     pub(crate) fn pools(&self) -> Vec<Arc<Pool>> {
@@ -144,11 +144,11 @@ impl Topology {
     }
 
     pub(crate) fn bus(&self) -> Option<Arc<Pool>> {
-        self.read().trunk.as_ref().map(|trunk| Arc::clone(&trunk.bus))
+        self.usable()?.trunk.as_ref().map(|trunk| Arc::clone(&trunk.bus))
     }
 
     pub(crate) fn ear(&self) -> Option<Arc<Pool>> {
-        self.read().trunk.as_ref().map(|trunk| Arc::clone(&trunk.ear))
+        self.usable()?.trunk.as_ref().map(|trunk| Arc::clone(&trunk.ear))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -157,8 +157,12 @@ impl Topology {
 
     /// Whether every server can be reached.
     pub(crate) fn is_up(&self) -> bool {
-        let map = self.read();
-        !map.pools.is_empty() && map.pools.iter().all(|pool| pool.is_up())
+        self.usable().is_some_and(|map| !map.pools.is_empty() && map.pools.iter().all(|pool| pool.is_up()))
+    }
+
+    /// For how long, from now on, the servers may be taken for primaries. Only sentinels would have to say so again.
+    pub(crate) fn trusted_for(&self) -> Duration {
+        self.plant.access.looks.as_ref().map_or(Duration::MAX, |looks| looks.trusted_for())
     }
 
     /// Uses these servers from now on. Connections to those that stay, stay.
@@ -176,6 +180,15 @@ impl Topology {
         }
     }
 
+    /// Uses no server until some are adopted again.
+    pub(crate) fn abandon(&self, reason: &str) {
+        let old =
+            std::mem::replace(&mut *self.map.write().unwrap_or_else(PoisonError::into_inner), Map::empty().into());
+        self.plant.events.generation.send_modify(|generation| *generation += 1);
+        let trunk = old.trunk.iter().flat_map(|trunk| [&trunk.bus, &trunk.ear]);
+        old.pools.iter().chain(trunk).for_each(|pool| pool.cut(reason));
+    }
+
     /// What became of the first tries to connect to all servers: wrong credentials before anything else.
     pub(crate) async fn first_tries(&self) -> Result<(), NoSession> {
         let map = self.current();
@@ -191,12 +204,23 @@ impl Topology {
         first
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Arc<Map>> {
+    /// Nothing, from the very moment on when nobody has said for too long that it may be used.
+    fn usable(&self) -> Option<RwLockReadGuard<'_, Arc<Map>>> {
+        (!self.trusted_for().is_zero()).then(|| self.read())
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Arc<Map>> {
         self.map.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn current(&self) -> Arc<Map> {
         Arc::clone(&self.read())
+    }
+}
+
+impl Map {
+    fn empty() -> Self {
+        Self { primaries: Primaries { servers: Vec::new(), owners: Owners::One }, pools: Vec::new(), trunk: None }
     }
 }
 

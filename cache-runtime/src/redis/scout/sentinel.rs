@@ -2,6 +2,7 @@
 //! is cut off may still name the old primary.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::{Pipeline, Value};
 use tokio::task::JoinSet;
@@ -25,7 +26,7 @@ pub(crate) struct SentinelScout {
 }
 
 /// What one sentinel says.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Told {
     epoch: u64,
     primary: Address,
@@ -49,6 +50,16 @@ impl SentinelScout {
 
     pub(crate) fn first(&self) -> &Address {
         self.sentinels[0].address()
+    }
+
+    pub(crate) fn period(&self) -> Duration {
+        self.looks.period()
+    }
+
+    /// What was known is so old that it is of no use: whatever most of them say next is believed, as if they were asked for
+    /// the first time. They may have begun anew.
+    pub(crate) fn forget(&mut self) {
+        self.epoch = 0;
     }
 
     pub(crate) async fn look(&mut self) -> Result<Primaries, NoSession> {
@@ -77,8 +88,15 @@ impl SentinelScout {
                 break;
             }
         }
-        let newest = told.into_iter().max_by_key(|told| told.epoch);
-        newest.ok_or_else(|| refusal.unwrap_or_else(|| NoSession::Away("no sentinel answers".to_owned())))
+        match told.iter().max_by_key(|told| told.epoch) {
+            // Fewer may be those that were cut off, together with a primary that the others have replaced.
+            Some(newest) if told.len() > self.sentinels.len() / 2 => Ok(newest.clone()),
+            None => Err(refusal.unwrap_or_else(|| NoSession::Away("no sentinel answers".to_owned()))),
+            Some(_) => {
+                let few = format!("{} of {} sentinels answer", told.len(), self.sentinels.len());
+                Err(refusal.filter(NoSession::is_refusal).unwrap_or(NoSession::Away(few)))
+            }
+        }
     }
 
     fn believe(&mut self, told: Told) -> Result<Address, NoSession> {

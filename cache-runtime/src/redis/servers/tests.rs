@@ -19,6 +19,7 @@ fn settings(url: &str) -> ServerSettings {
         url: url.to_owned(),
         pool_size: 2,
         op_timeout: TIMEOUT,
+        max_staleness: Duration::from_mins(1),
         client_name: "shop".to_owned(),
         bus: "shop:bus".to_owned(),
         require: false,

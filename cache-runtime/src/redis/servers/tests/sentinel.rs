@@ -150,6 +150,65 @@ async fn sentinels_that_are_away_or_know_no_such_service_are_waited_for() {
     }
     let servers = Servers::open(settings(&watched.url(""))).await.expect("it starts blind");
     assert_eq!(servers.run(&["GET", "a"]).await, Err(Fault::Away));
+    // One of three may have been cut off together with a primary that the others have replaced.
     watched.sentinels[2].restart();
+    let alone = &watched.sentinels[2];
+    until("it is asked", async || is_asked(alone), |is_asked| *is_asked).await;
+    let looks = servers.topology.plant().access.looks.as_ref().expect("behind sentinels, they are looked at");
+    let before = looks.begun();
+    let looked = async || {
+        assert_eq!(servers.run(&["GET", "a"]).await, Err(Fault::Away), "one of three is not believed");
+        looks.begun()
+    };
+    until("it is asked again and again", looked, |looks| *looks >= before + 4).await;
+    watched.sentinels[1].restart();
     servers.until_up().await;
+}
+
+/// Whether a sentinel was asked where the primary is, over the connection that stands.
+fn is_asked(sentinel: &Real) -> bool {
+    let list = sentinel.cli(&["CLIENT", "LIST"]);
+    list.lines().any(|client| client.contains("name=shop:scout") && client.contains("cmd=sentinel|master"))
+}
+
+#[tokio::test]
+async fn a_primary_that_most_sentinels_have_not_confirmed_for_long_is_not_used_until_they_do() {
+    let watched = Watched::start(None);
+    let short = ServerSettings { max_staleness: Duration::from_secs(2), ..settings(&watched.url("")) };
+    let servers = Servers::open(short).await.expect("the servers are there");
+    let (primary, generation) = (&watched.servers[0], *servers.generation().borrow());
+    assert!(servers.trusted_for() > Duration::ZERO && servers.trusted_for() <= Duration::from_secs(2));
+    watched.sentinels[..2].iter().for_each(|sentinel| sentinel.signal("STOP"));
+    until("it is left alone", async || servers.run(&["GET", "a"]).await, |reply| *reply == Err(Fault::Away)).await;
+    assert_eq!(servers.run_on_bus(&["GET", "a"]).await, Err(Fault::Away));
+    assert_eq!(servers.ear_command(&command(&["PING"]), TIMEOUT).await, Err(Fault::Away));
+    assert_eq!((servers.is_up(), servers.trusted_for()), (false, Duration::ZERO));
+    let connections = async || ["pool", "bus", "ear"].map(|name| primary.clients(name).len());
+    until("its connections end", connections, |connections| *connections == [0; 3]).await;
+    assert!(*servers.generation().borrow() > generation);
+    watched.sentinels[0].signal("CONT");
+    servers.until_up().await;
+    watched.sentinels[1].signal("CONT");
+}
+
+#[tokio::test]
+async fn sentinels_that_are_restarted_one_after_the_other_are_not_missed() {
+    let mut watched = Watched::start(None);
+    let short = ServerSettings { max_staleness: Duration::from_secs(2), ..settings(&watched.url("")) };
+    let servers = Servers::open(short).await.expect("the servers are there");
+    for i in 0..3 {
+        watched.sentinels[i].kill();
+        let used = async || {
+            assert_eq!(servers.run(&["GET", "a"]).await, Ok(Value::Nil));
+            assert_eq!(servers.run_on_bus(&["GET", "a"]).await, Ok(Value::Nil));
+        };
+        let began = std::time::Instant::now();
+        until("this takes longer than a word counts", used, |()| began.elapsed() > Duration::from_millis(2_500)).await;
+        watched.sentinels[i].restart();
+        let asked_again = async || {
+            used().await;
+            is_asked(&watched.sentinels[i])
+        };
+        until("it is asked again", asked_again, |is_asked| *is_asked).await;
+    }
 }
