@@ -6,7 +6,7 @@
 //! topology    which server has which slot; scout keeps that right: asks sentinels, or the cluster's nodes
 //! pool        a few connections to one server, left alone while it does not answer (breaker, deadlines)
 //! link        one connection, which comes back by itself (backoff); outage is what is logged about it, looks what the
-//!             sentinels said last
+//!             sentinels said last, kin the other connections to its address
 //! connection  what carries commands: pipe for reads and fills, redis-rs' own for the rest
 //! session     how a connection is entered and tried out; dial makes it, tls encrypts it, target is the URL
 //! ```
@@ -22,6 +22,7 @@ mod connection;
 mod deadlines;
 mod dial;
 mod hash_slot;
+mod kin;
 mod link;
 mod looks;
 mod mget;

@@ -10,6 +10,8 @@ use cache_runtime::{Cache, Delivery, Event, Outcome, Token, cached, explain};
 use cache_tests::fault_proxy::Connection;
 use cache_tests::{Cluster, Fault, FaultProxy, Gate, RedisServer, Sentinels, eventually};
 use serde::{Deserialize, Serialize};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 #[derive(Event, Serialize, Deserialize)]
 struct ItemChanged {
@@ -173,6 +175,44 @@ async fn a_unix_socket() {
     let server = RedisServer::options().unix_socket().start();
     assert!(server.url().starts_with("unix://"), "{}", server.url());
     promises("unix", &server.url()).await;
+}
+
+/// A name, a virtual address or a proxy: another server has it from now on, and connections that stand stay with the old
+/// one, which is its replica and has not caught up.
+#[tokio::test]
+async fn behind_an_address_that_moves_to_another_server() {
+    let (old, new) = (RedisServer::start(), RedisServer::start());
+    new.cli(&["REPLICAOF", "127.0.0.1", &old.port().to_string()]);
+    eventually(SOON, async || new.info("master_link_status").as_deref() == Some("up")).await;
+    let (moved, to) = watch::channel(old.port());
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let (app, url) = ("moved", format!("redis://{}", listener.local_addr().expect("it has one")));
+    let forwarding = tokio::spawn(forward(listener, to));
+    let (a, source) = (process(app, &url).await, Gate::new());
+    assert_eq!((a.scope(item(1, 1, &source)).await, a.scope(strict(1, &source)).await), (0, 0));
+    assert_eq!(old.cli(&["WAIT", "1", "10000"]).trim(), "1");
+    new.cli(&["REPLICAOF", "NO", "ONE"]);
+    moved.send_replace(new.port());
+    // Of nobody that is there: it stays as old as it is.
+    old.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+    eventually(SOON, async || a.health().gaps() > 0).await;
+    works(&a).await;
+    let b = process(app, &url).await;
+    source.commit();
+    b.publish(&ItemChanged { shop: 1, id: 1 }).everywhere(SOON).await.expect("all have applied it");
+    b.scope(async { strict_entry(1).invalidate().await }).await.expect("it is applied or queued");
+    assert_eq!((a.scope(item(1, 1, &source)).await, a.scope(strict(1, &source)).await), (1, 1));
+    forwarding.abort();
+}
+
+async fn forward(listener: TcpListener, to: watch::Receiver<u16>) {
+    while let Ok((mut client, _)) = listener.accept().await {
+        let port = *to.borrow();
+        tokio::spawn(async move {
+            let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
+            tokio::io::copy_bidirectional(&mut client, &mut server).await.map(drop)
+        });
+    }
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use crate::instant::Instant;
 use crate::redis::backoff::Backoff;
 use crate::redis::breaker::{Breaker, Verdict};
 use crate::redis::connection::Connection;
+use crate::redis::kin::{Kin, Kins};
 use crate::redis::outage::{Absence, Outages};
 use crate::redis::session::{Access, Driver, NoSession, Purpose, Session};
 use crate::redis::target::Address;
@@ -41,6 +42,7 @@ pub(crate) struct Events {
     /// Something may have moved: whoever knows where servers are looks again.
     pub(crate) trouble: Arc<Notify>,
     pub(crate) outages: Outages,
+    pub(crate) kins: Kins,
 }
 
 /// A connection that comes back by itself. It ends with the last handle.
@@ -54,6 +56,7 @@ struct Shared {
     purpose: Purpose,
     access: Arc<Access>,
     events: Events,
+    kin: Arc<Kin>,
     is_up: AtomicBool,
     state: Mutex<State>,
     cut: Notify,
@@ -80,12 +83,15 @@ struct State {
 pub(crate) struct Way {
     pub(crate) connection: Connection,
     pub(crate) number: u64,
+    /// That of all connections to the same address that may be used with it.
+    kin: u64,
 }
 
 impl Link {
     /// Begins to connect, on the runtime of `access`.
     pub(crate) fn start(address: Address, purpose: Purpose, access: &Arc<Access>, events: &Events) -> Self {
         let shared = Arc::new(Shared {
+            kin: events.kins.of(&address),
             address,
             purpose,
             access: Arc::clone(access),
@@ -112,7 +118,14 @@ impl Link {
 
     /// The way to the server, if there is one.
     pub(crate) fn way(&self) -> Option<Way> {
-        if self.is_up() { lock(&self.shared.state).way.clone() } else { None }
+        if self.is_up() { self.shared.way() } else { None }
+    }
+
+    /// Its server is no primary: neither this way is used any more, nor any other to this address.
+    pub(crate) fn end_all(&self, number: u64, reason: &str) {
+        if let Some(way) = self.shared.way().filter(|way| way.number == number) {
+            self.shared.kin.end(way.kin, reason);
+        }
     }
 
     /// Something came over it.
@@ -181,7 +194,7 @@ impl Shared {
             match self.open().await {
                 Ok(session) => {
                     let began = Instant::now();
-                    let driver = self.install(session.connection, session.driver);
+                    let driver = self.install(session);
                     absence.take().into_iter().for_each(Absence::over);
                     self.first.send_replace(Some(Ok(())));
                     let reason = self.until_broken(driver).await;
@@ -215,18 +228,31 @@ impl Shared {
         }
     }
 
-    fn install(&self, connection: Connection, driver: Driver) -> Driver {
+    fn install(&self, session: Session) -> Driver {
+        let Session { connection, driver, run } = session;
+        let kin = self.kin.join(run.as_deref());
         self.events.generation.send_modify(|generation| *generation += 1);
         self.breaker.answered();
         let mut state = lock(&self.state);
         state.number += 1;
-        state.way = Some(Way { connection, number: state.number });
+        state.way = Some(Way { connection, number: state.number, kin });
         self.is_up.store(true, Ordering::Release);
         driver
     }
 
+    fn way(&self) -> Option<Way> {
+        lock(&self.state).way.clone().filter(|way| self.kin.is_current(way.kin))
+    }
+
     /// Ends when the way does. The reason.
     async fn until_broken(&self, mut driver: Driver) -> String {
+        let kin = lock(&self.state).way.as_ref().map(|way| way.kin);
+        let mut ended = pin!(async {
+            match kin {
+                Some(kin) => self.kin.ended(kin).await,
+                None => std::future::pending().await,
+            }
+        });
         loop {
             let mut is_silent = pin!(self.is_silent());
             tokio::select! {
@@ -234,6 +260,7 @@ impl Shared {
                 biased;
                 _ = &mut driver.0 => self.end_way(None, "the connection was closed"),
                 () = self.cut.notified() => {}
+                reason = &mut ended => self.end_way(None, &reason),
                 is_silent = &mut is_silent => if is_silent {
                     self.end_way(None, "it does not answer");
                 },

@@ -176,11 +176,11 @@ impl Pool {
         match (answer.unfit(), answer) {
             (unfit @ (Unfit::NotReady | Unfit::Replica), answer) => {
                 let fault = Fault::from(answer);
-                if link.is_current(way) {
-                    self.cut(&fault.to_string());
-                }
                 if unfit == Unfit::Replica {
+                    link.end_all(way, &fault.to_string());
                     link.look_again();
+                } else if link.is_current(way) {
+                    self.cut(&fault.to_string());
                 }
                 Miss::Fault(fault)
             }

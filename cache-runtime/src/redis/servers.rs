@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::fault::Fault;
 use crate::redis::deadlines::Deadlines;
 use crate::redis::hash_slot::HashSlot;
+use crate::redis::kin::Kins;
 use crate::redis::link::Events;
 use crate::redis::looks::Looks;
 use crate::redis::mget::Mget;
@@ -316,7 +317,8 @@ fn plant(settings: &ServerSettings, target: &Target, tls: Option<Tls>) -> Plant 
         pushes,
         channels: Mutex::new(BTreeSet::new()),
     };
-    let events = Events { generation: watch::Sender::new(0), trouble, outages: Outages::default() };
+    let events =
+        Events { generation: watch::Sender::new(0), trouble, outages: Outages::default(), kins: Kins::default() };
     Plant {
         access: Arc::new(access),
         events,

@@ -86,6 +86,8 @@ pub(crate) enum Purpose {
 pub(crate) struct Session<C = Connection> {
     pub(crate) connection: C,
     pub(crate) driver: Driver,
+    /// The run of its server, if it told.
+    pub(crate) run: Option<String>,
 }
 
 /// Ends as soon as the connection is broken. Dropped, it breaks it.
@@ -107,14 +109,14 @@ impl Access {
         let session = in_time(self.patience, async {
             let stream = dial(address, self.tls.as_ref()).await.map_err(|error| NoSession::Away(error.to_string()))?;
             if purpose != Purpose::Pool {
-                let Session { connection, driver } = self.enter(stream, address, purpose).await?;
-                return Ok(Session { connection: Connection::Client(connection), driver });
+                let Session { connection, driver, run } = self.enter(stream, address, purpose).await?;
+                return Ok(Session { connection: Connection::Client(connection), driver, run });
             }
             let (loan, lent) = Loan::of(stream);
-            drop(self.enter(Box::new(lent), address, purpose).await?);
+            let run = self.enter(Box::new(lent), address, purpose).await?.run;
             let stream = loan.take().ok_or_else(|| NoSession::Away("its stream is gone".to_owned()))?;
             let (pipe, driver) = Pipe::new(stream);
-            Ok(Session { connection: Connection::Pipe(pipe), driver: Driver(self.runtime.spawn(driver)) })
+            Ok(Session { connection: Connection::Pipe(pipe), driver: Driver(self.runtime.spawn(driver)), run })
         });
         session.await.unwrap_or_else(|| Err(NoSession::Away(format!("no answer within {:?}", self.patience))))
     }
@@ -147,8 +149,8 @@ impl Access {
             });
         }
         let (connection, driver) = MultiplexedConnection::new_with_config(&self.info(), stream, config).await?;
-        let mut session = Session { connection, driver: Driver(self.runtime.spawn(driver)) };
-        self.prepare(&mut session.connection, address, purpose).await?;
+        let mut session = Session { connection, driver: Driver(self.runtime.spawn(driver)), run: None };
+        session.run = self.prepare(&mut session.connection, address, purpose).await?;
         self.try_out(&mut session.connection).await?;
         Ok(session)
     }
@@ -164,15 +166,16 @@ impl Access {
         if self.service == Service::Sentinel { info.set_skip_set_lib_name() } else { info }
     }
 
+    /// The run of the server, if it tells.
     async fn prepare(
         &self,
         connection: &mut MultiplexedConnection,
         address: &Address,
         purpose: Purpose,
-    ) -> Result<(), NoSession> {
+    ) -> Result<Option<String>, NoSession> {
         let checks = self.checks(purpose);
         let replies = connection.send_packed_commands(&checks, 0, checks.len()).await?;
-        let [ping, role, cluster, ..] = replies.as_slice() else {
+        let [ping, role, cluster, _, others @ ..] = replies.as_slice() else {
             return Err(NoSession::Away("fewer replies than commands".to_owned()));
         };
         answered(ping, address)?;
@@ -193,7 +196,7 @@ impl Access {
         if purpose == Purpose::Bus && !channels.is_empty() {
             connection.subscribe(channels).await?;
         }
-        Ok(())
+        Ok(others.first().and_then(run))
     }
 
     /// A server that takes longer than an operation may would only cost its callers that time.
@@ -206,9 +209,12 @@ impl Access {
 
     /// The same questions to all, so that each reply has its place; not all replies matter everywhere.
     fn checks(&self, purpose: Purpose) -> Pipeline {
-        let mut checks = Pipeline::with_capacity(4 + scripts::ALL.len());
+        let mut checks = Pipeline::with_capacity(5 + scripts::ALL.len());
         checks.cmd("PING").cmd("ROLE").cmd("CLUSTER").arg("INFO");
         checks.cmd("CLIENT").arg("SETNAME").arg(format!("{}:{}", self.name, purpose.name()));
+        if purpose != Purpose::Scout {
+            checks.cmd("INFO").arg("server");
+        }
         if matches!(purpose, Purpose::Pool | Purpose::Bus) {
             for script in scripts::ALL {
                 checks.cmd("SCRIPT").arg("LOAD").arg(script.code);
@@ -280,6 +286,12 @@ fn answered(reply: &Value, address: &Address) -> Result<(), NoSession> {
         Answer::Refused(_, answer) => Err(NoSession::Away(answer)),
         Answer::Elsewhere(_) => Ok(()),
     }
+}
+
+/// Who may not ask for it goes without.
+fn run(info: &Value) -> Option<String> {
+    let text = redis::from_redis_value_ref::<String>(info).ok()?;
+    text.lines().find_map(|line| Some(line.strip_prefix("run_id:")?.trim_end().to_owned()))
 }
 
 /// Who may not ask for the role hears of it with the first write.

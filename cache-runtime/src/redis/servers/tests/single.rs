@@ -186,9 +186,67 @@ async fn a_primary_that_becomes_a_replica_is_away_until_it_is_one_again() {
     let refused = servers.run(&["SET", "a", "1"]).await;
     assert!(matches!(refused, Err(Fault::Refused(Refusal::ReadOnly, _))), "{refused:?}");
     until("it is not used", async || servers.run(&["GET", "a"]).await, |reply| *reply == Err(Fault::Away)).await;
-    assert!(matches!(servers.identities(None).await, Ok(other) if other != identity));
+    assert_eq!(servers.identities(None).await, Err(Fault::Away), "the bus is not used either");
     real.cli(&["REPLICAOF", "NO", "ONE"]);
     until("it is used", async || servers.run(&["SET", "a", "1"]).await, Result::is_ok).await;
+    servers.until_up().await;
+    assert!(matches!(servers.identities(None).await, Ok(other) if other != identity));
+}
+
+/// Whoever hears it first: reads alone would never be refused.
+#[tokio::test]
+async fn what_one_connection_hears_of_a_replica_ends_all_of_them() {
+    let real = Real::start(&[]);
+    let servers = open(&real.url()).await;
+    assert_eq!(servers.run(&["SET", "a", "1"]).await, Ok(Value::Okay));
+    real.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+    assert_eq!(servers.run(&["GET", "a"]).await, Ok(bulk("1")), "nobody has heard of it yet");
+    let refused = servers.run_on_bus(&["SET", "a", "2"]).await;
+    assert!(matches!(refused, Err(Fault::Refused(Refusal::ReadOnly, _))), "{refused:?}");
+    assert_eq!(servers.run(&["GET", "a"]).await, Err(Fault::Away), "at once");
+    assert_eq!(servers.ear_command(&command(&["PING"]), TIMEOUT).await, Err(Fault::Away));
+    real.cli(&["REPLICAOF", "NO", "ONE"]);
+    until("it is used", async || servers.run(&["SET", "a", "1"]).await, Result::is_ok).await;
+}
+
+/// A name, or a virtual address: what stands stays where it was, what is new goes elsewhere.
+#[tokio::test]
+async fn connections_to_one_address_are_never_to_two_servers() {
+    let servers_there = [Real::start(&[]), Real::start(&[])];
+    let [old, new] = &servers_there;
+    old.cli(&["SET", "who", "old"]);
+    new.cli(&["SET", "who", "new"]);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("it has one");
+    let (moved, to) = watch::channel(old.port);
+    let forwarding = tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let port = *to.borrow();
+            tokio::spawn(async move {
+                let mut server = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.expect("it listens");
+                tokio::io::copy_bidirectional(&mut client, &mut server).await.map(drop)
+            });
+        }
+    });
+    let servers = open(&format!("redis://{address}")).await;
+    assert_eq!(servers.run(&["GET", "who"]).await, Ok(bulk("old")));
+    moved.send_replace(new.port);
+    // The bus alone is made again; then a connection of the pool, when it has gone back.
+    for (place, broken, goes_on) in [(new, "bus", old), (old, "pool", new)] {
+        let name = place.cli(&["GET", "who"]).trim().to_owned();
+        moved.send_replace(place.port);
+        assert!(goes_on.kill_clients(broken) > 0);
+        let found = async || match broken {
+            "bus" => servers.run_on_bus(&["GET", "who"]).await,
+            _ => servers.run(&["GET", "who"]).await,
+        };
+        until("it is made again, elsewhere", found, |reply| *reply == Ok(bulk(&name))).await;
+        for reply in [servers.run(&["GET", "who"]).await, servers.run_on_bus(&["GET", "who"]).await] {
+            assert!(reply == Err(Fault::Away) || reply == Ok(bulk(&name)), "{broken} is at {name}, but {reply:?}");
+        }
+        servers.until_up().await;
+    }
+    forwarding.abort();
 }
 
 #[tokio::test]

@@ -1,0 +1,133 @@
+//! What the connections to one address have in common: they go to one server, as a primary, or none of them is used.
+//!
+//! Behind a name, a virtual address or a proxy, another server may have the address from one moment to the next, and what
+//! stands stays with the old one. Were the bus made again, to the new server, while reads still go to the old one, old
+//! values would be kept under a right that the new one has given. So whichever connection finds another server there ends
+//! all that are not to it, before it is used itself; and whichever hears that its server is no primary ends all of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
+
+use tokio::sync::watch;
+
+use crate::redis::target::Address;
+use crate::sync::lock;
+
+/// By their addresses.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kins(Arc<Mutex<HashMap<Address, Weak<Kin>>>>);
+
+/// The connections to one address.
+#[derive(Debug)]
+pub(crate) struct Kin(watch::Sender<Now>);
+
+/// Those that may be used now.
+#[derive(Debug, Default)]
+struct Now {
+    /// What they have in common.
+    number: u64,
+    /// The run of their server, if it told.
+    run: Option<String>,
+    /// What became of those before them.
+    reason: String,
+}
+
+impl Kins {
+    pub(crate) fn of(&self, address: &Address) -> Arc<Kin> {
+        let mut kins = lock(&self.0);
+        if let Some(kin) = kins.get(address).and_then(Weak::upgrade) {
+            return kin;
+        }
+        kins.retain(|_, kin| kin.strong_count() > 0);
+        let kin = Arc::new(Kin(watch::Sender::new(Now::default())));
+        kins.insert(address.clone(), Arc::downgrade(&kin));
+        kin
+    }
+}
+
+impl Kin {
+    /// One more, to a server of this run: its number. Those to another server end.
+    pub(crate) fn join(&self, run: Option<&str>) -> u64 {
+        let mut number = 0;
+        self.0.send_if_modified(|now| {
+            let is_another = matches!((&now.run, run), (Some(known), Some(run)) if known != run);
+            if is_another {
+                now.end("another server has its address");
+            }
+            if let Some(run) = run {
+                run.clone_into(now.run.get_or_insert_default());
+            }
+            number = now.number;
+            is_another
+        });
+        number
+    }
+
+    /// All of this number end.
+    pub(crate) fn end(&self, number: u64, reason: &str) {
+        self.0.send_if_modified(|now| {
+            let are_used = now.number == number;
+            if are_used {
+                now.end(reason);
+            }
+            are_used
+        });
+    }
+
+    /// Whether those of this number may be used.
+    pub(crate) fn is_current(&self, number: u64) -> bool {
+        self.0.borrow().number == number
+    }
+
+    /// Ends when they may not be any more. The reason.
+    pub(crate) async fn ended(&self, number: u64) -> String {
+        let mut now = self.0.subscribe();
+        let ended = now.wait_for(|now| now.number != number).await;
+        ended.map(|now| now.reason.clone()).unwrap_or_default()
+    }
+}
+
+impl Now {
+    fn end(&mut self, reason: &str) {
+        self.number += 1;
+        reason.clone_into(&mut self.reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_finds_another_server_ends_those_to_the_one_before() {
+        let (kins, address) = (Kins::default(), Address::tcp("h", 1));
+        let (bus, pool) = (kins.of(&address), kins.of(&address));
+        let both = [bus.join(Some("a")), pool.join(Some("a"))];
+        assert!(both.iter().all(|number| bus.is_current(*number)));
+        let again = bus.join(Some("b"));
+        assert!(pool.is_current(again) && !both.iter().any(|number| pool.is_current(*number)));
+        assert_eq!(pool.join(Some("b")), again);
+        assert_eq!(pool.join(None), again, "one that does not tell is taken for the same");
+        assert!(kins.of(&Address::tcp("h", 2)).is_current(0));
+    }
+
+    #[test]
+    fn whoever_hears_that_it_is_no_primary_ends_all_of_them_once() {
+        let (kins, address) = (Kins::default(), Address::tcp("h", 1));
+        let kin = kins.of(&address);
+        let old = kin.join(Some("a"));
+        kin.end(old, "a test");
+        let new = kin.join(Some("a"));
+        assert!(kin.is_current(new) && !kin.is_current(old));
+        kin.end(old, "it comes late");
+        assert!(kin.is_current(new));
+    }
+
+    #[tokio::test]
+    async fn who_watches_a_connection_hears_of_its_end_and_why() {
+        let kin = Kins::default().of(&Address::tcp("h", 1));
+        let number = kin.join(Some("a"));
+        kin.join(Some("b"));
+        assert_eq!(kin.ended(number).await, "another server has its address");
+    }
+}
