@@ -8,6 +8,7 @@ use std::time::Duration;
 use cache_runtime::testing::Rule;
 use cache_runtime::{Cache, Delivery, Event, Outcome, Token, cached, explain};
 use cache_tests::fault_proxy::Connection;
+use cache_tests::redis_server::RedisOptions;
 use cache_tests::{Cluster, Fault, FaultProxy, Gate, RedisServer, Sentinels, eventually};
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
@@ -323,6 +324,48 @@ async fn in_a_cluster_whose_slots_move() {
         works(&b).await;
         assert_eq!(b.scope(item(1, 2, &source)).await, round + 1);
     }
+}
+
+/// Until it is there, nobody lists it: only those that are sent on know of it.
+#[tokio::test]
+async fn in_a_cluster_where_a_new_server_gets_its_first_slot() {
+    let (cluster, app) = (Cluster::start().await, "clusfirst");
+    let (url, source) = (cluster.url(), Gate::new());
+    let a = process(app, &url).await;
+    let slot = cluster.slot_of(&format!("{app}:v1:item:1:2"));
+    let from = cluster.find_primary_of(slot).expect("all slots have one");
+    let new = RedisOptions::cluster_node().start();
+    let port = new.cli(&["CONFIG", "GET", "cluster-port"]).lines().last().expect("it has one").to_owned();
+    for node in cluster.nodes() {
+        node.cli(&["CLUSTER", "MEET", "127.0.0.1", &new.port().to_string(), &port]);
+    }
+    let knows = |node: &RedisServer| {
+        let state = node.cli(&["CLUSTER", "INFO"]);
+        state.contains("cluster_known_nodes:7") && state.contains("cluster_state:ok")
+    };
+    eventually(SOON, async || knows(&new) && cluster.nodes().iter().all(knows)).await;
+    let id = |node: &RedisServer| node.cli(&["CLUSTER", "MYID"]).trim().to_owned();
+    let (old, text) = (&cluster.nodes()[from], slot.to_string());
+    new.cli(&["CLUSTER", "SETSLOT", &text, "IMPORTING", &id(old)]);
+    old.cli(&["CLUSTER", "SETSLOT", &text, "MIGRATING", &id(&new)]);
+    eventually(SOON, async || {
+        let receipt = a.publish(&ItemChanged { shop: 1, id: 2 }).await.expect("the event is JSON");
+        receipt.delivery() == Delivery::Applied
+    })
+    .await;
+    assert_eq!(a.scope(item(1, 2, &source)).await, 0);
+    assert_eq!(new.cli(&["DBSIZE"]).trim(), "1", "it is stored where the slot goes");
+    for node in [&new, old] {
+        node.cli(&["CLUSTER", "SETSLOT", &text, "NODE", &id(&new)]);
+    }
+    source.commit();
+    eventually(SOON, async || {
+        let receipt = a.publish(&ItemChanged { shop: 1, id: 2 }).everywhere(Duration::from_secs(1)).await;
+        receipt.is_ok_and(|receipt| receipt.delivery() == Delivery::Applied)
+    })
+    .await;
+    works(&a).await;
+    assert_eq!(process(app, &url).await.scope(item(1, 2, &source)).await, 1);
 }
 
 fn is_primary(server: &RedisServer) -> bool {

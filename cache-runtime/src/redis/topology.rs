@@ -1,7 +1,7 @@
 //! Which server has which slot, and the connections to all of them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use crate::redis::deadlines::Deadlines;
@@ -10,6 +10,7 @@ use crate::redis::link::Events;
 use crate::redis::pool::Pool;
 use crate::redis::session::{Access, NoSession, Purpose};
 use crate::redis::target::Address;
+use crate::sync::lock;
 
 /// Where the primaries are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,9 @@ pub(crate) enum Owners {
     /// By the place of the server; `NOBODY` where none has it.
     Many(Box<[u16]>),
 }
+
+/// Servers without a slot of their own that connections are kept to.
+const GUESTS: usize = 8;
 
 /// A slot that no server has.
 const NOBODY: u16 = u16::MAX;
@@ -82,6 +86,8 @@ impl Primaries {
 pub(crate) struct Topology {
     plant: Plant,
     map: RwLock<Arc<Map>>,
+    /// Servers to which others have sent somebody, and which have no slot yet: the oldest first.
+    guests: Mutex<Vec<Arc<Pool>>>,
 }
 
 /// What connections are made of.
@@ -110,7 +116,7 @@ struct Trunk {
 impl Topology {
     /// Without servers, until some are adopted.
     pub(crate) fn new(plant: Plant) -> Self {
-        Self { plant, map: RwLock::new(Arc::new(Map::empty())) }
+        Self { plant, map: RwLock::new(Arc::new(Map::empty())), guests: Mutex::default() }
     }
 
     pub(crate) fn plant(&self) -> &Plant {
@@ -125,6 +131,24 @@ impl Topology {
 
     pub(crate) fn pool_at(&self, address: &Address) -> Option<Arc<Pool>> {
         self.usable()?.pools.iter().find(|pool| pool.address() == address).cloned()
+    }
+
+    /// Connections to a server that another one has named for this once: while its first slot is on the way to it, nobody
+    /// says that it has any. They are not up yet where they begin with this.
+    pub(crate) fn guest(&self, address: &Address) -> Arc<Pool> {
+        if let Some(pool) = self.pool_at(address) {
+            return pool;
+        }
+        let mut guests = lock(&self.guests);
+        if let Some(guest) = guests.iter().find(|guest| guest.address() == address) {
+            return Arc::clone(guest);
+        }
+        if guests.len() == GUESTS {
+            guests.remove(0);
+        }
+        let guest = self.plant.start(address, Purpose::Pool, self.plant.pool_size);
+        guests.push(Arc::clone(&guest));
+        guest
     }
 
     pub(crate) fn pools(&self) -> Vec<Arc<Pool>> {
@@ -172,7 +196,8 @@ impl Topology {
             return;
         }
         let names = primaries.servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let new = Arc::new(self.plant.map(&old, primaries));
+        let guests = std::mem::take(&mut *lock(&self.guests));
+        let new = Arc::new(self.plant.map(&old, &guests, primaries));
         let old = std::mem::replace(&mut *self.map.write().unwrap_or_else(PoisonError::into_inner), new);
         self.plant.events.generation.send_modify(|generation| *generation += 1);
         if !old.pools.is_empty() {
@@ -225,9 +250,9 @@ impl Map {
 }
 
 impl Plant {
-    fn map(&self, old: &Map, primaries: Primaries) -> Map {
+    fn map(&self, old: &Map, guests: &[Arc<Pool>], primaries: Primaries) -> Map {
         let pools = primaries.servers.iter().map(|server| {
-            let known = old.pools.iter().find(|pool| pool.address() == server);
+            let known = old.pools.iter().chain(guests).find(|pool| pool.address() == server);
             known.map_or_else(|| self.start(server, Purpose::Pool, self.pool_size), Arc::clone)
         });
         let pools = pools.collect();

@@ -30,7 +30,9 @@ pub(super) enum Kind {
 }
 
 impl RedisOptions {
-    pub(crate) fn cluster_node() -> Self {
+    /// A node of a cluster that it has not met yet.
+    #[must_use]
+    pub fn cluster_node() -> Self {
         Self { kind: Kind::ClusterNode, ..Self::default() }
     }
 

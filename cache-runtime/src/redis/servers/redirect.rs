@@ -1,5 +1,7 @@
 //! A cluster's servers send whoever is wrong to the right one: `MOVED` from now on, `ASK` this once.
 
+use std::sync::Arc;
+
 use redis::{Arg, Cmd, Pipeline, Value};
 
 use crate::fault::Fault;
@@ -15,8 +17,7 @@ impl Servers {
     pub(super) async fn follow(&self, mut miss: Miss, command: &Cmd) -> Result<Value, Fault> {
         for _ in 0..HOPS {
             let Miss::Elsewhere(redirect) = &miss else { break };
-            // One that is not known yet: whoever looks where servers are was told, and will know it in a moment.
-            let Some(pool) = self.topology.pool_at(&redirect.to) else { break };
+            let Some(pool) = self.target(redirect) else { break };
             match send_on(&pool, redirect, &[command]).await?.pop() {
                 Some(Ok(value)) => return Ok(value),
                 Some(Err(next)) => miss = next,
@@ -34,7 +35,7 @@ impl Servers {
     ) -> Vec<Result<Value, Fault>> {
         for _ in 0..HOPS {
             let Some(redirect) = replies.iter().find_map(redirect_of).cloned() else { break };
-            let Some(pool) = self.topology.pool_at(&redirect.to) else { break };
+            let Some(pool) = self.target(&redirect) else { break };
             let again = again(&replies, pipeline);
             let commands: Vec<&Cmd> = again.iter().map(|(_, command)| *command).collect();
             match send_on(&pool, &redirect, &commands).await {
@@ -47,6 +48,15 @@ impl Servers {
             }
         }
         replies.into_iter().map(|reply| reply.map_err(Fault::from)).collect()
+    }
+
+    fn target(&self, redirect: &Redirect) -> Option<Arc<Pool>> {
+        match redirect.kind {
+            // If it is not known yet: whoever looks where servers are was told, and will know it in a moment.
+            RedirectKind::Moved => self.topology.pool_at(&redirect.to),
+            // Nobody names it to them before it has its first slot.
+            RedirectKind::Ask => Some(self.topology.guest(&redirect.to)),
+        }
     }
 }
 
