@@ -235,7 +235,9 @@ async fn a_process_that_is_cut_off_with_the_old_primary_serves_nothing_old() {
     assert_eq!((a.scope(item(1, 1, &source)).await, a.scope(strict(1, &source)).await), (0, 0));
     let old = sentinels.find_primary().expect("it is calm");
     assert_eq!(sentinels.stores()[old].cli(&["WAIT", "2", "10000"]).trim(), "2");
-    doors.iter().for_each(|door| door.all().both(Fault::Hold));
+    for door in &doors {
+        door.all().both(Fault::Hold);
+    }
     sentinels.proxies()[old].matching(move |client| !is_of(client, app)).both(Fault::Hold);
     eventually(SOON, async || sentinels.find_primary().is_some_and(|primary| primary != old)).await;
     let b = process(app, &sentinels.url()).await;

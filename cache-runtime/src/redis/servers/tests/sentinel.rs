@@ -105,7 +105,9 @@ async fn a_connection_that_is_made_again_is_not_used_before_the_sentinels_were_a
     let watched = Watched::start(None);
     let servers = open(&watched.url("")).await;
     assert_eq!(servers.run(&["SET", "a", "1"]).await, Ok(Value::Okay));
-    watched.sentinels.iter().for_each(|sentinel| sentinel.signal("STOP"));
+    for sentinel in &watched.sentinels {
+        sentinel.signal("STOP");
+    }
     let primary = &watched.servers[0];
     let first = primary.clients("pool");
     assert_eq!(primary.kill_clients("pool"), 2);
@@ -119,7 +121,9 @@ async fn a_connection_that_is_made_again_is_not_used_before_the_sentinels_were_a
         tried.len()
     };
     until("it is tried again and again", two_more_each, |tried| *tried >= 6).await;
-    watched.sentinels[1..].iter().for_each(|sentinel| sentinel.signal("CONT"));
+    for sentinel in &watched.sentinels[1..] {
+        sentinel.signal("CONT");
+    }
     servers.until_up().await;
     watched.sentinels[0].signal("CONT");
 }
@@ -178,7 +182,9 @@ async fn a_primary_that_most_sentinels_have_not_confirmed_for_long_is_not_used_u
     let servers = Servers::open(short).await.expect("the servers are there");
     let (primary, generation) = (&watched.servers[0], *servers.generation().borrow());
     assert!(servers.trusted_for() > Duration::ZERO && servers.trusted_for() <= Duration::from_secs(2));
-    watched.sentinels[..2].iter().for_each(|sentinel| sentinel.signal("STOP"));
+    for sentinel in &watched.sentinels[..2] {
+        sentinel.signal("STOP");
+    }
     until("it is left alone", async || servers.run(&["GET", "a"]).await, |reply| *reply == Err(Fault::Away)).await;
     assert_eq!(servers.run_on_bus(&["GET", "a"]).await, Err(Fault::Away));
     assert_eq!(servers.ear_command(&command(&["PING"]), TIMEOUT).await, Err(Fault::Away));
