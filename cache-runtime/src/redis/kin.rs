@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::redis::target::Address;
 use crate::sync::lock;
@@ -18,8 +18,12 @@ use crate::sync::lock;
 pub(crate) struct Kins(Arc<Mutex<HashMap<Address, Weak<Kin>>>>);
 
 /// The connections to one address.
-#[derive(Debug)]
-pub(crate) struct Kin(watch::Sender<Now>);
+#[derive(Debug, Default)]
+pub(crate) struct Kin {
+    now: Mutex<Now>,
+    /// Wakes in the order of waiting, which a `watch` does not: a simulated run can be repeated.
+    ended: Notify,
+}
 
 /// Those that may be used now.
 #[derive(Debug, Default)]
@@ -39,7 +43,7 @@ impl Kins {
             return kin;
         }
         kins.retain(|_, kin| kin.strong_count() > 0);
-        let kin = Arc::new(Kin(watch::Sender::new(Now::default())));
+        let kin = Arc::new(Kin::default());
         kins.insert(address.clone(), Arc::downgrade(&kin));
         kin
     }
@@ -48,42 +52,45 @@ impl Kins {
 impl Kin {
     /// One more, to a server of this run: its number. Those to another server end.
     pub(crate) fn join(&self, run: Option<&str>) -> u64 {
-        let mut number = 0;
-        self.0.send_if_modified(|now| {
-            let is_another = matches!((&now.run, run), (Some(known), Some(run)) if known != run);
-            if is_another {
-                now.end("another server has its address");
-            }
-            if let Some(run) = run {
-                run.clone_into(now.run.get_or_insert_default());
-            }
-            number = now.number;
-            is_another
-        });
-        number
+        let mut now = lock(&self.now);
+        if matches!((&now.run, run), (Some(known), Some(run)) if known != run) {
+            now.end("another server has its address");
+            self.ended.notify_waiters();
+        }
+        if let Some(run) = run {
+            run.clone_into(now.run.get_or_insert_default());
+        }
+        now.number
     }
 
     /// All of this number end.
     pub(crate) fn end(&self, number: u64, reason: &str) {
-        self.0.send_if_modified(|now| {
-            let are_used = now.number == number;
-            if are_used {
-                now.end(reason);
-            }
-            are_used
-        });
+        let mut now = lock(&self.now);
+        if now.number == number {
+            now.end(reason);
+            self.ended.notify_waiters();
+        }
     }
 
     /// Whether those of this number may be used.
     pub(crate) fn is_current(&self, number: u64) -> bool {
-        self.0.borrow().number == number
+        lock(&self.now).number == number
     }
 
     /// Ends when they may not be any more. The reason.
     pub(crate) async fn ended(&self, number: u64) -> String {
-        let mut now = self.0.subscribe();
-        let ended = now.wait_for(|now| now.number != number).await;
-        ended.map(|now| now.reason.clone()).unwrap_or_default()
+        loop {
+            let ended = self.ended.notified();
+            if let Some(reason) = self.why_ended(number) {
+                return reason;
+            }
+            ended.await;
+        }
+    }
+
+    fn why_ended(&self, number: u64) -> Option<String> {
+        let now = lock(&self.now);
+        (now.number != number).then(|| now.reason.clone())
     }
 }
 
