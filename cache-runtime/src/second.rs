@@ -28,7 +28,7 @@ use crate::token::Token;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailover {
-    /// Every process repeats its invalidations of the last 10 s.
+    /// Every process repeats its invalidations of the last 10 s in which all servers were well, and those since.
     #[default]
     Replay,
     /// Nothing that was stored before is used again.

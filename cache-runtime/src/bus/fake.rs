@@ -1,5 +1,7 @@
 //! A server in memory, and a process that notes what is asked of it.
 
+// tidy: long because both are one world to the tests that read it
+
 mod log;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,6 +6,7 @@
 //! all that are not to it, before it is used itself; and whichever hears that its server is no primary ends all of them.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::Notify;
@@ -20,6 +21,8 @@ pub(crate) struct Kins(Arc<Mutex<HashMap<Address, Weak<Kin>>>>);
 /// The connections to one address.
 #[derive(Debug, Default)]
 pub(crate) struct Kin {
+    /// What those that may be used now have in common. Every operation looks at it.
+    number: AtomicU64,
     now: Mutex<Now>,
     /// Wakes in the order of waiting, which a `watch` does not: a simulated run can be repeated.
     ended: Notify,
@@ -28,8 +31,6 @@ pub(crate) struct Kin {
 /// Those that may be used now.
 #[derive(Debug, Default)]
 struct Now {
-    /// What they have in common.
-    number: u64,
     /// The run of their server, if it told.
     run: Option<String>,
     /// What became of those before them.
@@ -54,27 +55,25 @@ impl Kin {
     pub(crate) fn join(&self, run: Option<&str>) -> u64 {
         let mut now = lock(&self.now);
         if matches!((&now.run, run), (Some(known), Some(run)) if known != run) {
-            now.end("another server has its address");
-            self.ended.notify_waiters();
+            self.end_these(&mut now, "another server has its address");
         }
         if let Some(run) = run {
             run.clone_into(now.run.get_or_insert_default());
         }
-        now.number
+        self.number.load(Ordering::SeqCst)
     }
 
     /// All of this number end.
     pub(crate) fn end(&self, number: u64, reason: &str) {
         let mut now = lock(&self.now);
-        if now.number == number {
-            now.end(reason);
-            self.ended.notify_waiters();
+        if self.is_current(number) {
+            self.end_these(&mut now, reason);
         }
     }
 
     /// Whether those of this number may be used.
     pub(crate) fn is_current(&self, number: u64) -> bool {
-        lock(&self.now).number == number
+        self.number.load(Ordering::SeqCst) == number
     }
 
     /// Ends when they may not be any more. The reason.
@@ -90,14 +89,13 @@ impl Kin {
 
     fn why_ended(&self, number: u64) -> Option<String> {
         let now = lock(&self.now);
-        (now.number != number).then(|| now.reason.clone())
+        (!self.is_current(number)).then(|| now.reason.clone())
     }
-}
 
-impl Now {
-    fn end(&mut self, reason: &str) {
-        self.number += 1;
-        reason.clone_into(&mut self.reason);
+    fn end_these(&self, now: &mut Now, reason: &str) {
+        reason.clone_into(&mut now.reason);
+        self.number.fetch_add(1, Ordering::SeqCst);
+        self.ended.notify_waiters();
     }
 }
 
