@@ -163,6 +163,14 @@ impl Function {
         self.owner.get().is_some_and(|owner| std::ptr::eq(*owner, this)) || self.is_owned_by(this)
     }
 
+    /// What stands with its stored values for its `Self`, so that a process in which another one was first has no use for
+    /// them; nothing where it has none.
+    pub(crate) fn mark(&self) -> u64 {
+        let digest = |owner: &&str| blake3::hash(owner.as_bytes());
+        let first = |digest: blake3::Hash| digest.as_bytes().first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+        self.owner.get().map(digest).and_then(first).unwrap_or_default()
+    }
+
     /// A type has several copies of its name where it is used in several crates.
     #[cold]
     fn is_owned_by(&self, this: &'static str) -> bool {

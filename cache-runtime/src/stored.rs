@@ -77,7 +77,8 @@ impl Opening<'_> {
         if is_over && !is_stale {
             return Opened::Over;
         }
-        let decoded = match self.coder.decode(&opened.payload, opened.envelope.codec, opened.envelope.digest) {
+        let digest = opened.envelope.digest ^ self.function.mark();
+        let decoded = match self.coder.decode(&opened.payload, opened.envelope.codec, digest) {
             Ok(decoded) => decoded,
             Err(error) => return self.damaged("value", &error.to_string()),
         };
@@ -137,10 +138,11 @@ impl Sealing<'_> {
         coder: &'static Coder,
     ) -> Option<Vec<u8>> {
         let choice = &node.state(function).codec;
-        let Some(encoded) = choice.encode(function.spec().name, coder, self.kept, second.settings.codec) else {
+        let Some(mut encoded) = choice.encode(function.spec().name, coder, self.kept, second.settings.codec) else {
             node.count(function, Metric::Unstorable);
             return None;
         };
+        encoded.digest ^= function.mark();
         // Unknown, it is as old as time, and never copied into an in-process tier.
         let stored_at = second.clock.earliest(node.time.now()).unwrap_or(0);
         let times = Times { stored_at, soft: self.life, hard: self.hard, load: self.load };

@@ -248,3 +248,30 @@ async fn an_entry_is_that_of_the_key() {
         })
         .await;
 }
+
+/// Which type is the first is another one in each process: here two functions with the same keys stand for that.
+#[tokio::test]
+async fn what_one_process_has_stored_for_one_type_is_not_served_to_another_in_the_next() {
+    trait Here {
+        #[cached(ttl = "1m", key = "of-type:<id>", companions = off)]
+        async fn here(id: u64) -> String {
+            format!("{}/{id}", std::any::type_name::<Self>())
+        }
+    }
+    trait There {
+        #[cached(ttl = "1m", key = "of-type:<id>", companions = off)]
+        async fn there(id: u64) -> String {
+            format!("{}/{id}", std::any::type_name::<Self>())
+        }
+    }
+    struct User;
+    struct Order;
+    impl Here for User {}
+    impl There for User {}
+    impl There for Order {}
+
+    let server = cache_tests::redis_server::RedisServer::start();
+    let cache = cache_tests::on_redis::process(&server.url(), &[]).await;
+    assert!(cache.scope(User::here(1)).await.contains("User"));
+    assert!(cache.scope(Order::there(1)).await.contains("Order"));
+}
