@@ -51,29 +51,41 @@ impl Kins {
 }
 
 impl Kin {
-    /// One more, to a server of this run: its number. Those to another server end.
-    pub(crate) fn join(&self, run: Option<&str>) -> u64 {
+    /// The number of those that may be used now: whoever wants to be one of them takes it before it asks its server.
+    pub(crate) fn number(&self) -> u64 {
+        self.number.load(Ordering::SeqCst)
+    }
+
+    /// One more, to a server of this run: its number. Those to another server end. Nothing if others have ended since the
+    /// `number` was taken: then this server may be the one that they were to.
+    pub(crate) fn join(&self, number: u64, run: Option<&str>) -> Option<u64> {
         let mut now = lock(&self.now);
+        let is_known = run.is_some() && now.run.as_deref() == run;
+        if !self.is_current(number) && !is_known {
+            return None;
+        }
         if matches!((&now.run, run), (Some(known), Some(run)) if known != run) {
             self.end_these(&mut now, "another server has its address");
         }
         if let Some(run) = run {
             run.clone_into(now.run.get_or_insert_default());
         }
-        self.number.load(Ordering::SeqCst)
+        Some(self.number())
     }
 
     /// All of this number end.
     pub(crate) fn end(&self, number: u64, reason: &str) {
         let mut now = lock(&self.now);
         if self.is_current(number) {
+            // Whoever asked it before does not know.
+            now.run = None;
             self.end_these(&mut now, reason);
         }
     }
 
     /// Whether those of this number may be used.
     pub(crate) fn is_current(&self, number: u64) -> bool {
-        self.number.load(Ordering::SeqCst) == number
+        self.number() == number
     }
 
     /// Ends when they may not be any more. The reason.
@@ -107,12 +119,15 @@ mod tests {
     fn whoever_finds_another_server_ends_those_to_the_one_before() {
         let (kins, address) = (Kins::default(), Address::tcp("h", 1));
         let (bus, pool) = (kins.of(&address), kins.of(&address));
-        let both = [bus.join(Some("a")), pool.join(Some("a"))];
-        assert!(both.iter().all(|number| bus.is_current(*number)));
-        let again = bus.join(Some("b"));
-        assert!(pool.is_current(again) && !both.iter().any(|number| pool.is_current(*number)));
-        assert_eq!(pool.join(Some("b")), again);
-        assert_eq!(pool.join(None), again, "one that does not tell is taken for the same");
+        let both = [bus.join(0, Some("a")), pool.join(0, Some("a"))];
+        assert_eq!(both, [Some(0); 2]);
+        let slow = pool.number();
+        let again = bus.join(bus.number(), Some("b")).expect("nobody was before it");
+        assert!(pool.is_current(again) && !pool.is_current(0));
+        assert_eq!(pool.join(again, Some("b")), Some(again));
+        assert_eq!(pool.join(again, None), Some(again), "one that does not tell is taken for the same");
+        assert_eq!(pool.join(slow, Some("b")), Some(again), "it found the same");
+        assert_eq!(pool.join(slow, Some("a")), None, "it asked its server before the other was found");
         assert!(kins.of(&Address::tcp("h", 2)).is_current(0));
     }
 
@@ -120,9 +135,10 @@ mod tests {
     fn whoever_hears_that_it_is_no_primary_ends_all_of_them_once() {
         let (kins, address) = (Kins::default(), Address::tcp("h", 1));
         let kin = kins.of(&address);
-        let old = kin.join(Some("a"));
+        let old = kin.join(0, Some("a")).expect("it is the first");
         kin.end(old, "a test");
-        let new = kin.join(Some("a"));
+        assert_eq!(kin.join(old, Some("a")), None, "it may have been asked before that");
+        let new = kin.join(kin.number(), Some("a")).expect("nobody was before it");
         assert!(kin.is_current(new) && !kin.is_current(old));
         kin.end(old, "it comes late");
         assert!(kin.is_current(new));
@@ -131,8 +147,8 @@ mod tests {
     #[tokio::test]
     async fn who_watches_a_connection_hears_of_its_end_and_why() {
         let kin = Kins::default().of(&Address::tcp("h", 1));
-        let number = kin.join(Some("a"));
-        kin.join(Some("b"));
+        let number = kin.join(0, Some("a")).expect("it is the first");
+        kin.join(0, Some("b")).expect("nobody was before it");
         assert_eq!(kin.ended(number).await, "another server has its address");
     }
 }

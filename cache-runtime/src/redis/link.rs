@@ -192,9 +192,8 @@ impl Shared {
         let mut absence = None;
         loop {
             match self.open().await {
-                Ok(session) => {
+                Ok(driver) => {
                     let began = Instant::now();
-                    let driver = self.install(session);
                     absence.take().into_iter().for_each(Absence::over);
                     self.first.send_replace(Some(Ok(())));
                     let reason = self.until_broken(driver).await;
@@ -219,18 +218,21 @@ impl Shared {
     }
 
     /// The first try belongs to servers that were named just now.
-    async fn open(&self) -> Result<Session, NoSession> {
+    async fn open(&self) -> Result<Driver, NoSession> {
         let is_first = self.first.borrow().is_none();
-        if is_first {
-            self.access.open(&self.address, self.purpose).await
+        let kin = self.kin.number();
+        let session = if is_first {
+            self.access.open(&self.address, self.purpose).await?
         } else {
-            self.access.open_again(&self.address, self.purpose).await
-        }
+            self.access.open_again(&self.address, self.purpose).await?
+        };
+        let kin = self.kin.join(kin, session.run.as_deref());
+        let kin = kin.ok_or_else(|| NoSession::Away("other connections to its address have ended".to_owned()))?;
+        Ok(self.install(session, kin))
     }
 
-    fn install(&self, session: Session) -> Driver {
-        let Session { connection, driver, run } = session;
-        let kin = self.kin.join(run.as_deref());
+    fn install(&self, session: Session, kin: u64) -> Driver {
+        let Session { connection, driver, .. } = session;
         self.events.generation.send_modify(|generation| *generation += 1);
         self.breaker.answered();
         let mut state = lock(&self.state);
