@@ -8,6 +8,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use crate::flight::FlightId;
 use crate::lookup::Watcher;
+use crate::near::NodeId;
 use crate::node::Node;
 use crate::token::Token;
 
@@ -32,9 +33,9 @@ pub(crate) struct Context {
 pub(crate) struct Loading {
     flight: FlightId,
     outer: Option<Arc<Loading>>,
-    /// How often the bus had been asked when the right to keep its value was there: what the load reads from this process
-    /// is no older.
-    since: Option<u64>,
+    /// How often which cache's bus had been asked when the right to keep its value was there: what the load reads from this
+    /// process is no older.
+    since: Option<(NodeId, u64)>,
 }
 
 impl Context {
@@ -50,15 +51,15 @@ impl Context {
     }
 
     /// This context, inside the load of `flight`. What it reads ends in the loads around it too.
-    pub(crate) fn loading(mut self, flight: FlightId, since: Option<u64>) -> Self {
+    pub(crate) fn loading(mut self, flight: FlightId, since: Option<(NodeId, u64)>) -> Self {
         let since = since.or_else(|| self.since());
         let outer = self.loading.take();
         self.loading = Some(Arc::new(Loading { flight, outer, since }));
         self
     }
 
-    /// How often the bus had been asked at the time that what is read must be as new as.
-    pub(crate) fn since(&self) -> Option<u64> {
+    /// How often which cache's bus had been asked at the time that what is read must be as new as.
+    pub(crate) fn since(&self) -> Option<(NodeId, u64)> {
         self.loading.as_ref().and_then(|loading| loading.since)
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::clock::{Moment, Time};
+use crate::context::Context;
 use crate::dice::Dice;
 use crate::epochs::{Epochs, Slot};
 use crate::flight::Flights;
@@ -34,7 +35,7 @@ static NODES: AtomicU32 = AtomicU32::new(1);
 
 /// One cache of one process.
 pub(crate) struct Node {
-    id: NodeId,
+    pub(crate) id: NodeId,
     pub(crate) app: String,
     pub(crate) hash_key: HashKey,
     pub(crate) l1: L1,
@@ -218,6 +219,14 @@ impl Node {
     pub(crate) fn fresh(&self, key: &Probe<'_>, grouped: bool) -> Option<Entry> {
         let right = self.right();
         self.l1.get(key).filter(|entry| self.may_serve(entry, right, entry.fence(&self.epochs, grouped)))
+    }
+
+    /// Inside a load whose value others may be given: how often the bus had been asked when it began. Of another cache's
+    /// load it is not known; it began before now.
+    pub(crate) fn since(&self, context: &Context) -> Option<u64> {
+        let (node, looks) = context.since().filter(|_| self.rules.holds(Rule::Nested))?;
+        let second = self.second.as_ref()?;
+        Some(if node == self.id { looks } else { second.looks() })
     }
 
     /// Until when this process may serve from its in-process tier. Read it *before* a fence.

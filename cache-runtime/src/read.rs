@@ -13,6 +13,7 @@ mod lead;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -28,8 +29,8 @@ use crate::key::{Key, Parts, Probe, with_long_key};
 use crate::lease::Lease;
 use crate::lookup::{Bypass, Lookup, Outcome};
 use crate::metric::Metric;
+use crate::near::NodeId;
 use crate::node::{Address, Node};
-use crate::rules::Rule;
 use crate::second::Second;
 use crate::shape::Kept;
 use crate::steps::Step;
@@ -65,8 +66,9 @@ pub(crate) struct Missed {
     began: Moment,
     /// The fence of then.
     fence: u64,
-    /// Whether what other processes invalidated must have been seen, without the time that the bus may take.
-    strict: bool,
+    /// Whether what other processes invalidated must have been seen, without the time that the bus may take. Where that turns
+    /// out on the way, it is.
+    strict: AtomicBool,
     /// Inside a load whose value others may be given: how often the bus had been asked when it began.
     since: Option<u64>,
 }
@@ -138,9 +140,14 @@ fn find_probe(using: Using<'_>, function: &'static Function, key: &Probe<'_>) ->
 /// load began that they are inside of: a value that is kept for all is not made of what this process alone takes for new.
 #[cold]
 pub(crate) fn has_seen(node: &Node, context: &Context) -> bool {
-    let Some(second) = &node.second else { return true };
-    context.after.as_ref().is_none_or(|token| second.has_applied(token))
-        && context.since().is_none_or(|since| second.has_caught_up(since) || !node.rules.holds(Rule::Nested))
+    let has_caught_up = |since| node.second.as_ref().is_none_or(|second| second.has_caught_up(since));
+    has_heard(node, context) && node.since(context).is_none_or(has_caught_up)
+}
+
+/// Whether this process has applied the invalidation that the task's reads come after.
+fn has_heard(node: &Node, context: &Context) -> bool {
+    let has_applied = |token| node.second.as_ref().is_none_or(|second| second.has_applied(token));
+    context.after.as_ref().is_none_or(has_applied)
 }
 
 /// Tells whoever watches of a hit.
@@ -168,10 +175,13 @@ pub(crate) fn miss(using: Using<'_>, function: &'static Function, parts: &dyn Pa
     // As early as can be: it is a look into a large array, which the processor fetches meanwhile.
     let fence = node.fence(&address);
     // Inside a load that may be kept for others, a load that began before it may have begun too early.
-    let since = context.as_ref().and_then(Context::since).filter(|_| node.rules.holds(Rule::Nested));
-    let may_be_old = since.is_some() || context.as_ref().is_some_and(|context| !has_seen(node, context));
-    let strict = function.spec().l1 == L1::Off || may_be_old;
-    Box::new(Missed { began, fence, address, strict, since, node: Arc::clone(node) })
+    let since = context.as_ref().and_then(|context| node.since(context));
+    // What is kept in this process alone is asked of the bus, where that can tell.
+    let asks_bus = !function.spec().l2 && node.second.as_ref().is_some_and(Second::can_catch_up);
+    let may_be_old = since.is_some() && !asks_bus;
+    let has_seen = |context| has_heard(node, context);
+    let strict = function.spec().l1 == L1::Off || may_be_old || !context.as_ref().is_none_or(has_seen);
+    Box::new(Missed { began, fence, address, strict: AtomicBool::new(strict), since, node: Arc::clone(node) })
 }
 
 impl Missed {
@@ -188,20 +198,34 @@ impl Missed {
     }
 
     /// Of a function that is kept in this process alone: the second tier cannot tell whether what is kept is new, but the
-    /// bus can.
+    /// bus can. What another call loads is as new as it has to be if it is still good when the bus has been read.
     async fn way_of_near(&self, second: &Second, since: u64, coder: &'static Coder) -> Way {
         let (key, is_grouped) = (self.address.key.probe(), self.address.function.is_grouped());
-        if self.node.fresh(&key, is_grouped).is_some()
-            && second.catch_up(since).await
-            && let Some(entry) = self.node.fresh(&key, is_grouped)
-        {
-            return Way::Value(entry.into_value(is_grouped));
+        if !self.is_strict() {
+            if self.node.fresh(&key, is_grouped).is_none() {
+                match self.join_or_lead(coder).await {
+                    // Both may be from before.
+                    Way::Value(_) | Way::Stale(..) => {}
+                    way => return way,
+                }
+            }
+            if second.catch_up(since).await
+                && let Some(entry) = self.node.fresh(&key, is_grouped)
+            {
+                return Way::Value(entry.into_value(is_grouped));
+            }
+            self.strict.store(true, Ordering::Relaxed);
         }
         self.join_or_lead(coder).await
     }
 
+    /// Whether what other processes invalidated must have been seen, without the time that the bus may take.
+    fn is_strict(&self) -> bool {
+        self.strict.load(Ordering::Relaxed)
+    }
+
     fn join_or_lead(&self, coder: &'static Coder) -> Finding<'_> {
-        let stale = if self.strict { None } else { self.stale() };
+        let stale = if self.is_strict() { None } else { self.stale() };
         match self.join(self.fence, self.began, 0) {
             Turn::Lead(lead) => self.lead(lead, stale, coder, self.began),
             Turn::Follow(follow) => Box::pin(self.find_after(follow, stale, coder)),
@@ -210,7 +234,7 @@ impl Missed {
 
     /// The fence is from before: whatever is invalidated from then on makes a difference.
     fn join(&self, fence: u64, now: Moment, failures: u32) -> Turn<Key, Kept> {
-        self.node.flights.join(&self.address.key, fence, failures, now.since_origin(), self.strict)
+        self.node.flights.join(&self.address.key, fence, failures, now.since_origin(), self.is_strict())
     }
 
     /// Tells a test that watches of the load that is about to begin.
@@ -223,10 +247,11 @@ impl Missed {
 
     /// How new must be what the load reads from this process: where other processes are given its value, or somebody waits
     /// for it who must have seen everything, as new as its beginning.
-    pub(crate) fn since(&self, leading: &Leading) -> Option<u64> {
+    pub(crate) fn since(&self, leading: &Leading) -> Option<(NodeId, u64)> {
         let is_for_others = matches!(leading.claim, Tenure::Leased(..) | Tenure::Refresh(..));
-        let is_strict = self.strict || leading.lead.is_strict();
-        self.node.second.as_ref().filter(|_| is_for_others || is_strict).map(Second::looks)
+        let is_strict = self.is_strict() || leading.lead.is_strict();
+        let second = self.node.second.as_ref().filter(|_| is_for_others || is_strict)?;
+        Some((self.node.id, second.looks()))
     }
 
     /// How long a load may hold this key.

@@ -14,6 +14,7 @@ use crate::bus::{self, Apply, Heard, Met, Remote};
 use crate::clock::{Moment, Time};
 use crate::fault::Fault;
 use crate::function::Function;
+use crate::instant::Instant;
 use crate::node::Node;
 use crate::redis::{Identities, Store};
 use crate::registry;
@@ -150,6 +151,10 @@ impl Remote for Store {
 
     fn is_single(&self) -> bool {
         self.servers().is_single()
+    }
+
+    fn confirmed(&self) -> Option<Instant> {
+        self.servers().confirmed()
     }
 
     fn probe(

@@ -257,14 +257,17 @@ impl Second {
     /// nobody knows: what others invalidate leaves the second tier some time before the bus tells of it.
     pub(crate) fn has_caught_up(&self, since: u64) -> bool {
         // What this process invalidates itself is no news on its bus: it is between its fences meanwhile.
+        self.can_catch_up() && self.announcing.load(Ordering::SeqCst) == 0 && *self.answered.borrow() > since
+    }
+
+    /// Whether the bus can tell how new the in-process tier is.
+    pub(crate) fn can_catch_up(&self) -> bool {
         self.store.servers().is_single()
-            && self.announcing.load(Ordering::SeqCst) == 0
-            && *self.answered.borrow() > since
     }
 
     /// Asks the bus, and waits until what it has told is applied; as long as an operation may take.
     pub(crate) async fn catch_up(&self, since: u64) -> bool {
-        if !self.store.servers().is_single() {
+        if !self.can_catch_up() {
             return false;
         }
         self.look.notify_one();

@@ -41,6 +41,12 @@ async fn over_near(id: u64, part: u64, #[cache(skip)] source: &Gate) -> u64 {
     near(id, source).await
 }
 
+/// Over a function of another cache.
+#[cached(ttl = "1m", key = "crossing:<id>", l1 = off, invalidate_on = "Changed")]
+async fn crossing(id: u64, #[cache(skip)] source: &Gate, #[cache(skip)] cache: &Cache) -> u64 {
+    cache.scope(inner(id, source)).await
+}
+
 /// The loads of a load that nobody keeps for others.
 #[cached(ttl = "1m", key = "near-over-near:<id>", l2 = off, invalidate_on = "Changed")]
 async fn near_over_near(id: u64, #[cache(skip)] source: &Gate) -> u64 {
@@ -145,4 +151,36 @@ async fn who_comes_after_a_token_is_given_nothing_made_of_older_values() {
     let receipt = two.other.publish(&Changed { id: 1 }).await.expect("the event is JSON");
     let token = receipt.token().expect("it is applied");
     assert_eq!(two.deaf.after(&token).scope(near_over_near(1, &source)).await, 1);
+}
+
+/// How often one cache has asked its bus says nothing of another one.
+#[tokio::test]
+async fn nor_is_it_made_of_what_another_cache_still_keeps() {
+    let (two, source) = (Two::start(&[]).await, Gate::new());
+    assert_eq!(two.deaf.scope(inner(1, &source)).await, 0);
+    for _ in 0..9 {
+        let told = two.other.publish(&Changed { id: 2 }).everywhere(Duration::from_secs(10)).await;
+        told.expect("both have heard of it");
+    }
+    two.hold_bus();
+    two.change(&source).await;
+    let young = process(&two.server.url(), &[]).await;
+    assert_eq!(young.scope(crossing(1, &source, &two.deaf)).await, 1);
+}
+
+/// Of many loads that need the same value, one loads it.
+#[tokio::test]
+async fn what_is_kept_in_memory_alone_is_loaded_once_for_many_loads() {
+    let (two, source) = (Two::start(&[]).await, Gate::new());
+    source.close();
+    let mut calls =
+        Box::pin(futures::future::join_all((0..50).map(|part| two.deaf.scope(over_near(1, part, &source)))));
+    // All of them are in their loads, and need it.
+    while two.deaf.loads_in_flight() < 51 {
+        assert!(futures::poll!(calls.as_mut()).is_pending(), "the gate is closed");
+        tokio::task::yield_now().await;
+    }
+    source.open();
+    assert_eq!(calls.await, [0; 50]);
+    assert_eq!(source.loads(), 1);
 }

@@ -223,8 +223,10 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
     /// From when they were asked on, nobody knows what becomes of the servers: what they may lose is counted from there.
     fn well(&mut self, generation: u64) {
         if self.checked == Some(generation) && self.is_still(generation) {
-            self.links.journal.well(self.asked);
-            self.reader.well(self.asked, Instant::now());
+            // Behind sentinels, one that was replaced may go on for as long as nobody has asked them.
+            let well = self.links.remote.confirmed().map_or(self.asked, |confirmed| confirmed.min(self.asked));
+            self.links.journal.well(well);
+            self.reader.well(well, Instant::now());
         }
     }
 
@@ -301,7 +303,10 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         if names.is_empty() {
             return;
         }
-        for some in names.chunks(UNLINKED_AT_ONCE) {
+        // A load between two pieces may be made of what goes with the second.
+        let pieces = names.chunks(UNLINKED_AT_ONCE);
+        let rounds = pieces.len().min(self.links.settings.rules.most_rounds());
+        for some in (0..rounds).flat_map(|_| pieces.clone()) {
             if let Err(fault) = remote.unlink(some.to_vec()).await {
                 tracing::debug!(%fault, names = names.len(), "what a message names is unlinked later");
                 return journal.add(&effects.uncovered, Invalidation::default());

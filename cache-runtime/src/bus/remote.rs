@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::fault::Fault;
+use crate::instant::Instant;
 use crate::store::{Invalidated, Invalidation, Position, Tail};
 
 /// The version of the routes, and all of them: names and JSON.
@@ -37,6 +38,11 @@ pub(crate) trait Remote: Send + Sync {
 
     /// Whether one server has everything, so that whoever looks at the bus has looked at all of them.
     fn is_single(&self) -> bool;
+
+    /// When it was last asked whether the servers are primaries; nothing where nobody has to.
+    fn confirmed(&self) -> Option<Instant> {
+        None
+    }
 
     /// Tells how far the bus was applied, and reads what is behind `from`. It may take `more` than other operations.
     fn probe(

@@ -62,7 +62,7 @@ impl Missed {
                 return Way::Alone(Bypass::WriteHot);
             }
             let now = self.node.time.now();
-            stale = if self.strict { None } else { self.stale() };
+            stale = if self.is_strict() { None } else { self.stale() };
             follow = match self.join(self.node.fence(&self.address), now, failures) {
                 Turn::Lead(lead) => return self.lead(lead, stale, coder, now).await,
                 Turn::Follow(follow) => follow,

@@ -50,7 +50,7 @@ impl Missed {
     /// Until when others may join a load that no lease protects: nobody tells whether another process's invalidation
     /// overtook it.
     fn joinable_until(&self, second: &Second) -> Duration {
-        let joinable = if self.strict { Duration::ZERO } else { second.settings.max_staleness };
+        let joinable = if self.is_strict() { Duration::ZERO } else { second.settings.max_staleness };
         self.node.time.now().since_origin().saturating_add(joinable)
     }
 
@@ -75,7 +75,7 @@ impl Missed {
     }
 
     fn entry(&self) -> Option<Entry> {
-        if self.strict {
+        if self.is_strict() {
             return None;
         }
         self.node.fresh(&self.address.key.probe(), self.address.function.is_grouped())

@@ -72,6 +72,11 @@ impl Looks {
         last.as_ref().map_or(Duration::ZERO, |look| self.lasts.saturating_sub(look.began.elapsed()))
     }
 
+    /// When what they said last was asked for.
+    pub(crate) fn confirmed(&self) -> Option<Instant> {
+        self.last.borrow().as_ref().map(|look| look.began)
+    }
+
     /// Between two looks: a few of them may fail.
     pub(crate) fn period(&self) -> Duration {
         PERIOD.min(self.lasts / 4)

@@ -18,6 +18,7 @@ use tokio::task::AbortHandle;
 
 use crate::error::Error;
 use crate::fault::Fault;
+use crate::instant::Instant;
 use crate::redis::deadlines::Deadlines;
 use crate::redis::hash_slot::HashSlot;
 use crate::redis::kin::Kins;
@@ -259,6 +260,11 @@ impl Servers {
     /// For how long, from now on, the servers may be taken for primaries.
     pub(crate) fn trusted_for(&self) -> Duration {
         self.topology.trusted_for()
+    }
+
+    /// When it was last asked whether they are primaries; nothing where nobody has to.
+    pub(crate) fn confirmed(&self) -> Option<Instant> {
+        self.topology.confirmed()
     }
 
     /// Whether one server has all keys.

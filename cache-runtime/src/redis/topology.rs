@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
+use crate::instant::Instant;
 use crate::redis::deadlines::Deadlines;
 use crate::redis::hash_slot::{HashSlot, SLOTS};
 use crate::redis::link::Events;
@@ -187,6 +188,11 @@ impl Topology {
     /// For how long, from now on, the servers may be taken for primaries. Only sentinels would have to say so again.
     pub(crate) fn trusted_for(&self) -> Duration {
         self.plant.access.looks.as_ref().map_or(Duration::MAX, |looks| looks.trusted_for())
+    }
+
+    /// When it was last asked whether they are primaries; nothing where nobody has to.
+    pub(crate) fn confirmed(&self) -> Option<Instant> {
+        self.plant.access.looks.as_ref().and_then(|looks| looks.confirmed())
     }
 
     /// Uses these servers from now on. Connections to those that stay, stay.

@@ -8,7 +8,7 @@ use crate::fault::{Fault, Refusal};
 use crate::instant::Instant;
 use crate::redis::reply;
 use crate::redis::scripts;
-use crate::redis::store::flush::{Addressed, flush, unlink, unlink_by_slot};
+use crate::redis::store::flush::{Addressed, flush, flush_by_slot, unlink, unlink_by_slot};
 use crate::redis::store::{Store, millis};
 use crate::store::{Invalidated, Invalidation};
 
@@ -137,7 +137,12 @@ impl Store {
             let wait = waits.clone().map(|wait| (write.0, wait));
             std::iter::once(write).chain(wait)
         });
-        let replies = flush(&self.servers, commands.collect()).await;
+        let commands = commands.collect();
+        let replies = if self.min_replicas > 0 {
+            flush_by_slot(&self.servers, commands).await
+        } else {
+            flush(&self.servers, commands).await
+        };
         for (i, reply) in replies.into_iter().enumerate() {
             let reply = reply?;
             if self.min_replicas > 0 && i % 2 == 1 {
