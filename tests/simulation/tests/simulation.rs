@@ -40,7 +40,7 @@ const FAILED: &[(u64, &str)] = &[
     (11_566_755, "the simulated `SCAN` left what was over where it was, and a clock that was set back brought it back"),
     (12_000_126, "who came after a token joined a load that was made of what its process still kept"),
     (12_005_555, "where the network is nearly too slow, no invalidation of a cluster's keys was ever done in time"),
-    (12_010_680, "the same, with replicas; since then clusters have a network in which operations can be in time"),
+    (12_010_680, "the same, where each slot had a wait for its replicas"),
     (4_424, "of a server that took over nothing was read that a foreign publisher had told it before"),
 ];
 

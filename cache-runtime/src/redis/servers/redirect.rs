@@ -40,8 +40,8 @@ impl Servers {
             let commands: Vec<&Cmd> = again.iter().map(|(_, command)| *command).collect();
             match send_on(&pool, &redirect, &commands).await {
                 Ok(answers) => {
-                    for ((place, _), answer) in again.into_iter().zip(answers) {
-                        replies[place] = answer;
+                    for ((place, command), answer) in again.into_iter().zip(answers) {
+                        replies[place] = if is_wait(command) { fewer(&replies[place], answer) } else { answer };
                     }
                 }
                 Err(fault) => again.into_iter().for_each(|(place, _)| replies[place] = Err(fault.clone().into())),
@@ -67,15 +67,25 @@ fn redirect_of(reply: &Result<Value, Miss>) -> Option<&Redirect> {
     }
 }
 
-/// What is sent on: commands that were redirected, and each `WAIT` behind one, which has waited on the wrong server.
+/// What is sent on: commands that were redirected, and each `WAIT` behind one, which has not waited for it.
 fn again<'a>(replies: &[Result<Value, Miss>], pipeline: &'a Pipeline) -> Vec<(usize, &'a Cmd)> {
     let mut follows = false;
     let commands = replies.iter().zip(pipeline.cmd_iter()).enumerate();
     let again = commands.filter(|(_, (reply, command))| {
-        follows = redirect_of(reply).is_some() || (follows && is_wait(command));
-        follows
+        let is_redirected = redirect_of(reply).is_some();
+        follows |= is_redirected;
+        is_redirected || (follows && is_wait(command))
     });
     again.map(|(place, (_, command))| (place, command)).collect()
+}
+
+/// Of what two servers say of their replicas, the less: what came before was on both.
+fn fewer(before: &Result<Value, Miss>, now: Result<Value, Miss>) -> Result<Value, Miss> {
+    match (before, &now) {
+        (Ok(Value::Int(before)), Ok(Value::Int(have))) if before < have => Ok(Value::Int(*before)),
+        (Err(Miss::Fault(fault)), Ok(_)) => Err(Miss::Fault(fault.clone())),
+        _ => now,
+    }
 }
 
 fn is_wait(command: &Cmd) -> bool {
@@ -111,9 +121,19 @@ mod tests {
             again.into_iter().map(|(place, _)| place).collect::<Vec<_>>()
         };
         let done = || Ok(Value::Int(1));
-        assert_eq!(places([redirect(), done(), done(), done()]), [0, 1]);
+        assert_eq!(places([redirect(), done(), done(), done()]), [0, 1, 3], "the last one stands for all before it");
         assert_eq!(places([done(), done(), redirect(), done()]), [2, 3]);
         assert_eq!(places([redirect(), done(), redirect(), done()]), [0, 1, 2, 3]);
         assert!(places([done(), done(), done(), done()]).is_empty());
+    }
+
+    #[test]
+    fn the_server_with_the_fewest_replicas_counts() {
+        let of = |have| Ok(Value::Int(have));
+        assert_eq!(fewer(&of(0), of(2)), of(0));
+        assert_eq!(fewer(&of(2), of(1)), of(1));
+        let late = || Err(Miss::Fault(Fault::Timeout));
+        assert_eq!(fewer(&late(), of(1)), late());
+        assert_eq!(fewer(&of(1), late()), late());
     }
 }

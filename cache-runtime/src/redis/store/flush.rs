@@ -1,4 +1,4 @@
-//! Several commands at once: those of one server, or of one slot, in one flush and in their order, those of others beside them.
+//! Several commands at once: those of one server in one flush and in their order, those of others beside them.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -15,23 +15,10 @@ pub(crate) type Addressed = (HashSlot, Cmd);
 
 /// A reply for each command, in their order.
 pub(crate) async fn flush(servers: &Servers, commands: Vec<Addressed>) -> Vec<Result<Value, Fault>> {
-    flush_apart(servers, commands, |slot| servers.server_of(slot)).await
-}
-
-/// The same, with a flush for each slot: what waits for replicas holds up what is behind it.
-pub(crate) async fn flush_by_slot(servers: &Servers, commands: Vec<Addressed>) -> Vec<Result<Value, Fault>> {
-    flush_apart(servers, commands, |slot| slot).await
-}
-
-async fn flush_apart<K: Ord>(
-    servers: &Servers,
-    commands: Vec<Addressed>,
-    apart: impl Fn(HashSlot) -> K,
-) -> Vec<Result<Value, Fault>> {
     // As the servers are now: one that has lost a slot meanwhile sends on who asks for it.
     let mut flushes: BTreeMap<_, Vec<(usize, Addressed)>> = BTreeMap::new();
     for (number, command) in commands.into_iter().enumerate() {
-        flushes.entry(apart(command.0)).or_default().push((number, command));
+        flushes.entry(servers.server_of(command.0)).or_default().push((number, command));
     }
     let flights = flushes.into_values().map(|commands| {
         let slot = commands[0].1.0;

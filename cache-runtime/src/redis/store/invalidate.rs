@@ -1,5 +1,6 @@
 //! Invalidations: what is invalid goes first, the bus hears of it after.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use redis::{Cmd, Value};
@@ -8,7 +9,7 @@ use crate::fault::{Fault, Refusal};
 use crate::instant::Instant;
 use crate::redis::reply;
 use crate::redis::scripts;
-use crate::redis::store::flush::{Addressed, flush, flush_by_slot, unlink, unlink_by_slot};
+use crate::redis::store::flush::{Addressed, flush, unlink, unlink_by_slot};
 use crate::redis::store::{Store, millis};
 use crate::store::{Invalidated, Invalidation};
 
@@ -129,23 +130,19 @@ impl Store {
         }
     }
 
-    /// Sends writes, each followed on its own connection by the wait for its replicas.
+    /// Sends writes, and behind those of each server, on the same connection, the wait for its replicas.
     async fn send(&self, writes: Vec<Addressed>) -> Result<(), Fault> {
-        // Half of an operation's time: a replica that is slow is told from a server that does not answer.
-        let waits = (self.min_replicas > 0).then(|| self.wait(self.op_timeout / 2));
-        let commands = writes.into_iter().flat_map(|write| {
-            let wait = waits.clone().map(|wait| (write.0, wait));
-            std::iter::once(write).chain(wait)
-        });
-        let commands = commands.collect();
-        let replies = if self.min_replicas > 0 {
-            flush_by_slot(&self.servers, commands).await
-        } else {
-            flush(&self.servers, commands).await
-        };
-        for (i, reply) in replies.into_iter().enumerate() {
+        let (count, mut commands) = (writes.len(), writes);
+        if self.min_replicas > 0 {
+            // Half of an operation's time: a replica that is slow is told from a server that does not answer.
+            let wait = self.wait(self.op_timeout / 2);
+            let servers: BTreeMap<_, _> =
+                commands.iter().map(|(slot, _)| (self.servers.server_of(*slot), *slot)).collect();
+            commands.extend(servers.into_values().map(|slot| (slot, wait.clone())));
+        }
+        for (i, reply) in flush(&self.servers, commands).await.into_iter().enumerate() {
             let reply = reply?;
-            if self.min_replicas > 0 && i % 2 == 1 {
+            if i >= count {
                 self.check_replicas(&reply)?;
             }
         }

@@ -97,11 +97,6 @@ fn settings(random: &mut Rng, without: &[Rule]) -> Settings {
 fn widen(random: &mut Rng, settings: &mut Settings) {
     settings.shards = if random.bool() { random.usize(2..=3) } else { 1 };
     settings.replicas = u32::from(random.u32(0..4) == 0);
-    if settings.shards > 1 {
-        // An invalidation takes several operations there, and none is done unless all are in time: where each second one is
-        // late though nothing is wrong, the journal never comes to rest. Faults make it slower than that.
-        settings.op_timeout = settings.op_timeout.max(Duration::from_nanos(2 * settings.delays.longest));
-    }
     if random.u32(0..3) == 0 {
         settings.load_limit = random.usize(1..=3);
     }
