@@ -40,6 +40,10 @@ use crate::timer;
 /// Tries after which a key that changes all the time is loaded without a lease.
 const MOST_TRIES: u32 = 8;
 
+/// So many loads of others are waited for: where none of them leaves a value, each process loads for itself, and not one
+/// after the other.
+const MOST_WAITED_FOR: u32 = 3;
+
 /// The longest that one refresh keeps others from trying.
 const MOST_REFRESH: Duration = Duration::from_secs(10);
 
@@ -164,7 +168,7 @@ impl<'a> Claiming<'a> {
         if !self.second.may_read(&self.missed.address, self.missed.node.rules) {
             return Err(Fault::Away);
         }
-        self.lead.reading();
+        self.lead.reading(self.missed.node.time.now().since_origin());
         Ok(())
     }
 
@@ -238,7 +242,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     async fn find(&mut self, look: &mut Look) -> Result<Claim, Fault> {
-        let mut waiting = Waiting { since: None, polls: 0 };
+        let mut waiting = Waiting { since: None, polls: 0, for_token: None, loads: 0 };
         let mut tries = 0;
         loop {
             match look {
@@ -276,6 +280,7 @@ impl Search<'_> {
                     tracing::warn!(function, key, "another process loads for too long: loaded without the second tier");
                     return Ok(Claim::Without);
                 }
+                Look::Wait(token) if !waiting.may_wait_for(*token) => return Ok(Claim::Without),
                 Look::Wait(token) => Box::pin(self.wait(*token, &mut waiting)).await?,
             }
             if tries == MOST_TRIES {
@@ -330,7 +335,7 @@ impl Search<'_> {
         // Its duty begins before the command is sent: a lease that was taken by a call that left is given back.
         let Claiming { missed, second, .. } = self.claiming;
         let address = &missed.address;
-        let mut lease = second.keeper.hold(address.entry(), token, missed.load_timeout());
+        let mut lease = second.keeper.hold(address.entry(), token);
         let stamp_life = address.function.stamp_life();
         let take = pin!(second.store.lease(address.entry(), over, &address.stamps, stamp_life, token));
         match self.allowance.spend(whole, take).await? {
@@ -373,12 +378,23 @@ impl Search<'_> {
 struct Waiting {
     since: Option<Instant>,
     polls: u32,
+    for_token: Option<Token>,
+    /// How many loads, of whichever processes.
+    loads: u32,
 }
 
 impl Waiting {
     /// How long, since this was asked for the first time.
     fn took(&mut self) -> Duration {
         self.since.get_or_insert_with(Instant::now).elapsed()
+    }
+
+    /// Unless too many loads were waited for already.
+    fn may_wait_for(&mut self, token: Token) -> bool {
+        if self.for_token.replace(token) != Some(token) {
+            self.loads += 1;
+        }
+        self.loads <= MOST_WAITED_FOR
     }
 
     /// Doubling, with jitter: those who wait for one key do not all come back at once.

@@ -56,6 +56,9 @@ impl Loading {
     /// The load begins.
     pub(crate) fn begin(missed: Box<Missed>, leading: Leading, coder: &'static Coder) -> Self {
         leading.lead.loading();
+        if let Tenure::Leased(lease, _) = &leading.claim {
+            lease.load_begins(missed.load_timeout());
+        }
         missed.node.count(missed.address.function, Metric::Load);
         let context = Some(Context::current().loading(leading.lead.id(), missed.since(&leading)));
         let Leading { lead, claim } = leading;
@@ -115,6 +118,9 @@ impl Loading {
             };
             // A lease that did not end is given back, a permit too.
             drop(claim);
+            if took > missed.load_timeout() {
+                lead.too_late();
+            }
             let accepted = lead.may_keep(node.fence(address)) && verdict;
             match lives.near {
                 _ if !accepted => {

@@ -1,5 +1,3 @@
-// tidy: long because tests compile this one file by itself, against threads that they explore
-
 //! Single flight: at most one load per key at a time in this process.
 //!
 //! A caller [joins](Flights::join) and is told to lead or to follow. The leader holds a [`Lead`], a duty: it ends with an
@@ -16,13 +14,15 @@
 //!
 //! Decisions are made under a lock, by functions that do not wait; wakers are called outside.
 
+// Where the file lies: tests compile it as a module of theirs, against threads that they explore.
+#[path = "flight/follow.rs"]
+mod follow;
+
 use std::fmt;
-use std::future::Future;
 use std::hash::{BuildHasher, Hash};
-use std::pin::Pin;
 // The count of reads is no step of its own to those who explore schedules: it would double their number.
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 use hashbrown::HashTable;
@@ -31,6 +31,11 @@ use hashbrown::hash_table::OccupiedEntry;
 use crate::hasher::RandomState;
 use crate::rules::{Rule, Rules};
 use crate::sync::{Arc, Mutex, lock};
+
+pub(crate) use self::follow::Follow;
+
+/// How many caches there were in this process, for names of flights.
+static CACHES: AtomicU64 = AtomicU64::new(0);
 
 const SHARDS: usize = 16;
 
@@ -47,10 +52,13 @@ struct Shard<K, V> {
     rules: Rules,
     /// How many reads of the second tier were sent by its flights.
     reads: AtomicU64,
+    /// The name of its next flight.
+    names: AtomicU64,
 }
 
 /// One load, and who waits for it.
 struct Flight<K, V> {
+    id: FlightId,
     key: K,
     /// The hash of the key: it is asked for several times on each flight's way.
     hash: u64,
@@ -65,6 +73,8 @@ struct Flight<K, V> {
 
 struct State<V> {
     phase: Phase,
+    /// When its leader last did anything before it loads, on the cache's clock.
+    moved: Duration,
     /// The number of the last read of the second tier that it sent, counted over all flights of its shard; 0 before the first.
     last_read: u64,
     /// From when on nobody may join a load that no lease protects.
@@ -73,7 +83,7 @@ struct State<V> {
     wakers: Vec<Option<Waker>>,
     /// Somebody follows who joins no load that began without a lease.
     is_strict: bool,
-    /// Another one has the key only because nobody could join this one any more.
+    /// Another one has the key only because nobody could join this one any more: what it loads is as good as before.
     is_succeeded: bool,
 }
 
@@ -114,8 +124,14 @@ pub(crate) enum Turn<K: Eq, V: Clone> {
 
 impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
     pub(crate) fn new(rules: Rules) -> Self {
-        let shard = || Shard { flights: Mutex::new(HashTable::new()), rules, reads: AtomicU64::new(0) };
-        Self { shards: (0..SHARDS).map(|_| Arc::new(shard())).collect(), hasher: RandomState::default() }
+        let cache = CACHES.fetch_add(1, Ordering::Relaxed);
+        let shard = |shard| Shard {
+            flights: Mutex::new(HashTable::new()),
+            rules,
+            reads: AtomicU64::new(0),
+            names: AtomicU64::new(FlightId::first(cache, shard)),
+        };
+        Self { shards: (0..SHARDS).map(|place| Arc::new(shard(place))).collect(), hasher: RandomState::default() }
     }
 
     /// Joins the flight of this key, or starts one. `fence` is the current one of the key, read by this caller;
@@ -131,7 +147,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
         {
             return Turn::Follow(follow);
         }
-        let flight = Arc::new(Flight::new(key.clone(), hash, fence, failures, now));
+        let flight = Arc::new(Flight::new(shard.name(), (key.clone(), hash), fence, failures, now));
         match known {
             Some(known) => {
                 known.succeeded_by(&flight);
@@ -163,6 +179,10 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
 }
 
 impl<K: Eq, V: Clone> Shard<K, V> {
+    fn name(&self) -> FlightId {
+        FlightId(self.names.fetch_add(SHARDS as u64, Ordering::Relaxed))
+    }
+
     fn follow(&self, flight: &Arc<Flight<K, V>>, fence: u64, now: Duration, strict: bool) -> Option<Follow<K, V>> {
         if flight.fence != fence && self.rules.holds(Rule::Detach) {
             return None;
@@ -194,9 +214,10 @@ impl<K: Eq, V: Clone> Shard<K, V> {
 }
 
 impl<K, V: Clone> Flight<K, V> {
-    fn new(key: K, hash: u64, fence: u64, failures: u32, begun: Duration) -> Self {
+    fn new(id: FlightId, (key, hash): (K, u64), fence: u64, failures: u32, begun: Duration) -> Self {
         let state = State {
             phase: Phase::Open,
+            moved: begun,
             last_read: 0,
             closes: None,
             outcome: None,
@@ -204,14 +225,15 @@ impl<K, V: Clone> Flight<K, V> {
             is_strict: false,
             is_succeeded: false,
         };
-        Self { key, hash, fence, failures, begun, state: Mutex::new(state) }
+        Self { id, key, hash, fence, failures, begun, state: Mutex::new(state) }
     }
 
-    /// One that was only closed, under the same fence, may keep what it loads all the same: or what takes long to load
-    /// would never be kept, while there are calls.
+    /// One that only took no more joiners, under the same fence, may keep what it has loaded all the same, and give it to
+    /// those who came before: or what takes long to load, or long to store, would never be kept while there are calls.
     fn succeeded_by(&self, other: &Self) {
         let mut state = lock(&self.state);
-        state.is_succeeded = state.closes.is_some() && state.phase == Phase::Loading && self.fence == other.fence;
+        let is_closed = state.closes.is_some() && state.phase == Phase::Loading;
+        state.is_succeeded = (is_closed || state.phase == Phase::Sealed) && self.fence == other.fence;
     }
 
     fn enter(&self, phase: Phase) {
@@ -239,16 +261,18 @@ pub(crate) struct Lead<K: Eq, V: Clone> {
 impl<K: Eq, V: Clone> Lead<K, V> {
     /// A read of the second tier is about to be sent: those who come from here on do not get its hit, only that of a
     /// later read.
-    pub(crate) fn reading(&self) {
+    pub(crate) fn reading(&self, now: Duration) {
         let mut state = lock(&self.flight.state);
         state.phase = Phase::Reading;
+        state.moved = now;
         state.last_read = self.shard.reads.fetch_add(1, Ordering::SeqCst) + 1;
     }
 
     /// The load waits for its turn: who may have to go first can [tell](Follow::is_queued), and looks at once.
-    pub(crate) fn queueing(&self) {
+    pub(crate) fn queueing(&self, now: Duration) {
         let mut state = lock(&self.flight.state);
         state.phase = Phase::Queued;
+        state.moved = now;
         let wakers: Vec<_> = state.wakers.iter_mut().filter_map(Option::take).collect();
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
@@ -277,6 +301,11 @@ impl<K: Eq, V: Clone> Lead<K, V> {
         self.flight.enter(Phase::Sealed);
     }
 
+    /// It took longer than a load may: if another one has the key by now, it keeps nothing.
+    pub(crate) fn too_late(&self) {
+        lock(&self.flight.state).is_succeeded = false;
+    }
+
     /// The fence this flight began under.
     pub(crate) fn fence(&self) -> u64 {
         self.flight.fence
@@ -284,7 +313,7 @@ impl<K: Eq, V: Clone> Lead<K, V> {
 
     /// Names the flight for as long as it lives.
     pub(crate) fn id(&self) -> FlightId {
-        FlightId::of(&self.flight)
+        self.flight.id
     }
 
     /// Whether this flight may still keep a value: the fence is unchanged, and nobody took the key from it.
@@ -336,92 +365,17 @@ impl<K: Eq, V: Clone> fmt::Debug for Lead<K, V> {
     }
 }
 
-/// A place among those who wait for a flight. Dropping it leaves the flight alone.
-#[must_use = "futures do nothing unless polled"]
-pub(crate) struct Follow<K, V> {
-    flight: Arc<Flight<K, V>>,
-    place: usize,
-    /// How many reads were sent, by all flights of its shard, before it came.
-    came: u64,
-}
-
-impl<K, V: Clone> Follow<K, V> {
-    /// Names the flight for as long as it lives.
-    pub(crate) fn id(&self) -> FlightId {
-        FlightId::of(&self.flight)
-    }
-
-    /// How many loads failed one after another before the one that is waited for.
-    pub(crate) fn failures(&self) -> u32 {
-        self.flight.failures
-    }
-
-    /// How many reads were sent before this caller came.
-    pub(crate) fn came(&self) -> u64 {
-        self.came
-    }
-
-    /// This caller came earlier than it joined: it has waited for another flight.
-    pub(crate) fn came_before(&mut self, reads: u64) {
-        self.came = self.came.min(reads);
-    }
-
-    /// Whether the load waits for its turn.
-    pub(crate) fn is_queued(&self) -> bool {
-        lock(&self.flight.state).phase == Phase::Queued
-    }
-
-    /// When the flight began.
-    pub(crate) fn begun(&self) -> Duration {
-        self.flight.begun
-    }
-}
-
-impl<K, V: Clone> Future for Follow<K, V> {
-    type Output = Outcome<V>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome<V>> {
-        let mut state = lock(&self.flight.state);
-        match (&state.outcome, state.phase) {
-            // A value that came without a load is a hit: it was read before the late ones came.
-            (Some(Outcome::Value(_)), Phase::Reading) if self.came >= state.last_read => Poll::Ready(Outcome::Lost),
-            // Nor is it theirs if nothing was read at all: their leader found it in its process on a second look, which
-            // tells nothing about the right to serve of now, nor about what a caller with a token must see.
-            (Some(Outcome::Value(_)), Phase::Open) => Poll::Ready(Outcome::Abandoned),
-            (Some(outcome), _) => Poll::Ready(outcome.clone()),
-            (None, _) => {
-                state.wakers[self.place] = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl<K, V> Drop for Follow<K, V> {
-    fn drop(&mut self) {
-        if let Some(waker) = lock(&self.flight.state).wakers.get_mut(self.place) {
-            *waker = None;
-        }
-    }
-}
-
-impl<K, V> fmt::Debug for Follow<K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Follow").field("place", &self.place).finish_non_exhaustive()
-    }
-}
-
-/// The name of a flight that is alive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct FlightId(usize);
+/// The name of a flight; no other one of this process has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FlightId(u64);
 
 impl FlightId {
-    fn of<K, V>(flight: &Arc<Flight<K, V>>) -> Self {
-        Self(Arc::as_ptr(flight).addr())
+    /// The name of the first flight in a shard of a cache: each has 2^44 of its own.
+    fn first(cache: u64, shard: usize) -> u64 {
+        (cache << 48) | shard as u64
     }
 
-    /// Of flights at the same time, each has another.
-    pub(crate) fn number(self) -> usize {
+    pub(crate) fn number(self) -> u64 {
         self.0
     }
 }

@@ -36,6 +36,7 @@ pub(crate) const COOL_DOWN: Duration = Duration::from_millis(200);
 pub(crate) struct Keeper {
     held: Arc<Held>,
     ended: Sender<Given>,
+    lease: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +56,8 @@ struct Given {
     entry: String,
     token: Token,
     cool_down: bool,
+    /// Whether it was told that it is taken. Else it may be taken yet: what asked for it may still be on its way.
+    is_taken: bool,
     /// One lease later it is over in any case.
     since: Instant,
 }
@@ -89,17 +92,17 @@ impl Keeper {
         let held = Arc::new(Held::default());
         runtime.spawn(keep(Arc::downgrade(store), Arc::downgrade(&held), lease));
         runtime.spawn(take_back(Arc::downgrade(store), given, lease));
-        Self { held, ended }
+        Self { held, ended, lease }
     }
 
-    /// A lease that is about to be taken: renewed for as long as a load may take, given back if the caller leaves.
-    pub(crate) fn hold(&self, entry: &str, token: Token, load_timeout: Duration) -> Lease {
+    /// A lease that is about to be taken: given back if the caller leaves, and renewed for one lease only until its
+    /// [load begins](Lease::load_begins), since a caller who is not polled may never begin one.
+    pub(crate) fn hold(&self, entry: &str, token: Token) -> Lease {
         let now = Instant::now();
-        let until = now.checked_add(load_timeout).unwrap_or(now + Duration::from_hours(24));
-        let tenure = Tenure { entry: entry.to_owned(), renewed: now, until };
+        let tenure = Tenure { entry: entry.to_owned(), renewed: now, until: now + self.lease };
         self.held.lock().insert(token, tenure);
         let (held, ended) = (Arc::clone(&self.held), self.ended.clone());
-        Lease { held, ended, token, snapshot: Vec::new(), is_over: false }
+        Lease { held, ended, token, snapshot: Vec::new(), is_taken: false, is_over: false }
     }
 
     /// How many leases are held.
@@ -148,12 +151,12 @@ async fn take_back(store: Weak<Store>, mut given: Receiver<Given>, lease: Durati
     }
 }
 
-/// All of them at the same time. Those for which it failed.
+/// All of them at the same time. Those that may have to be given back once more.
 async fn give_back_all(store: &Arc<Store>, all: impl Iterator<Item = Given>) -> Vec<Given> {
     let mut ending = JoinSet::new();
     for given in all {
         let store = Arc::clone(store);
-        ending.spawn(async move { give_back(&store, &given).await.is_err().then_some(given) });
+        ending.spawn(async move { (!give_back(&store, &given).await).then_some(given) });
     }
     let mut failed = Vec::new();
     while let Some(ended) = ending.join_next().await {
@@ -162,10 +165,16 @@ async fn give_back_all(store: &Arc<Store>, all: impl Iterator<Item = Given>) -> 
     failed
 }
 
-async fn give_back(store: &Store, given: &Given) -> Result<(), Fault> {
+/// Whether it is over now.
+async fn give_back(store: &Store, given: &Given) -> bool {
     let ending = if given.cool_down { Ending::CoolDown(COOL_DOWN) } else { Ending::Release };
-    let ended = store.end(&given.entry, given.token, ending, &[]).await;
-    ended.map(drop).inspect_err(|fault| tracing::debug!(%fault, entry = given.entry, "a lease was not given back"))
+    match store.end(&given.entry, given.token, ending, &[]).await {
+        Ok(ended) => ended.held || given.is_taken,
+        Err(fault) => {
+            tracing::debug!(%fault, entry = given.entry, "a lease was not given back");
+            false
+        }
+    }
 }
 
 /// The right to fill one entry. Dropping it gives it back.
@@ -177,13 +186,24 @@ pub(crate) struct Lease {
     token: Token,
     /// The stamps of its groups from before the load.
     snapshot: Vec<Stamp>,
+    is_taken: bool,
     is_over: bool,
 }
 
 impl Lease {
     /// It was taken, under these stamps.
     pub(crate) fn set_snapshot(&mut self, snapshot: Vec<Stamp>) {
+        self.is_taken = true;
         self.snapshot = snapshot;
+    }
+
+    /// From now on it is renewed for as long as the load may take.
+    pub(crate) fn load_begins(&self, load_timeout: Duration) {
+        let now = Instant::now();
+        let until = now.checked_add(load_timeout).unwrap_or(now + Duration::from_hours(24));
+        if let Some(tenure) = self.held.lock().get_mut(&self.token) {
+            tenure.until = until;
+        }
     }
 
     /// It was not taken: somebody else holds it.
@@ -219,7 +239,7 @@ impl Lease {
     fn give_back(&mut self, cool_down: bool) {
         self.is_over = true;
         let Some(Tenure { entry, .. }) = self.held.lock().remove(&self.token) else { return };
-        let given = Given { entry, token: self.token, cool_down, since: Instant::now() };
+        let given = Given { entry, token: self.token, cool_down, is_taken: self.is_taken, since: Instant::now() };
         // An error when too many wait, or the cache is gone: the lease expires.
         let _expires = self.ended.try_send(given);
     }
@@ -232,3 +252,6 @@ impl Drop for Lease {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,6 @@ use crate::shape::Kept;
 use crate::steps::Steps;
 use crate::subscribers::Subscribers;
 use crate::threads::{self, Own};
-use crate::waits::Waits;
 
 /// One epoch for so many bytes of the tier: an entry is seldom smaller.
 const BYTES_PER_SLOT: u64 = 512;
@@ -43,7 +42,6 @@ pub(crate) struct Node {
     /// For ever without a bus.
     right: Right,
     pub(crate) flights: Flights<Key, Kept>,
-    pub(crate) waits: Waits,
     pub(crate) functions: Functions,
     pub(crate) subscribers: Subscribers,
     pub(crate) time: Time,
@@ -117,7 +115,6 @@ impl Node {
             l1: L1::new(settings.l1_capacity),
             epochs: Epochs::new(usize::try_from(settings.l1_capacity / BYTES_PER_SLOT).unwrap_or(usize::MAX)),
             flights: Flights::new(settings.rules),
-            waits: Waits::default(),
             functions: Functions::new(),
             subscribers: Subscribers::default(),
             time: settings.time,

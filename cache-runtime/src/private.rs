@@ -275,6 +275,7 @@ fn way<S: Shape>(missed: &Missed, refused: Option<Bypass>) -> Finding<'_> {
 fn answer<S: Shape>(missed: &Missed, shape: S, way: Way) -> Result<S::Output, Bypass> {
     let (kept, answered, age) = match way {
         Way::Value(kept) => (kept, Answered::Joined, None),
+        Way::Kept(kept, age) => (kept, Answered::HitL1, Some(age)),
         Way::Stored(kept, age) => (kept, Answered::HitL2, age),
         // A refresh is another call's duty; one in its caller's task is none, and handed over by being dropped.
         Way::Stale(kept, age, _) => (kept, Answered::Stale, age),

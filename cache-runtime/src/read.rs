@@ -80,6 +80,8 @@ pub(crate) type Finding<'a> = Pin<Box<dyn Future<Output = Way> + Send + 'a>>;
 pub(crate) enum Way {
     /// The value of another call's load, or one that was kept meanwhile.
     Value(Kept),
+    /// A value that this process keeps, and its age.
+    Kept(Kept, Duration),
     /// A value of the second tier, and its age.
     Stored(Kept, Option<Duration>),
     /// A value past its lifetime, and the duty to refresh it where it is this call's.
@@ -193,7 +195,7 @@ impl Missed {
             (Some(since), Some(second)) if !self.address.function.spec().l2 => {
                 Box::pin(self.way_of_near(second, since, coder))
             }
-            _ => self.join_or_lead(coder),
+            _ => self.join_or_lead(coder, self.fence, self.began),
         }
     }
 
@@ -203,7 +205,7 @@ impl Missed {
         let (key, is_grouped) = (self.address.key.probe(), self.address.function.is_grouped());
         if !self.is_strict() {
             if self.node.fresh(&key, is_grouped).is_none() {
-                match self.join_or_lead(coder).await {
+                match self.join_or_lead(coder, self.fence, self.began).await {
                     // Both may be from before.
                     Way::Value(_) | Way::Stale(..) => {}
                     way => return way,
@@ -212,11 +214,13 @@ impl Missed {
             if second.catch_up(since).await
                 && let Some(entry) = self.node.fresh(&key, is_grouped)
             {
-                return Way::Value(entry.into_value(is_grouped));
+                let age = self.node.ages(&entry, self.address.function, false).0;
+                return Way::Kept(entry.into_value(is_grouped), age);
             }
             self.strict.store(true, Ordering::Relaxed);
         }
-        self.join_or_lead(coder).await
+        // Another fence than at first, or it would take the key from a flight that is newer.
+        self.join_or_lead(coder, self.node.fence(&self.address), self.node.time.now()).await
     }
 
     /// Whether what other processes invalidated must have been seen, without the time that the bus may take.
@@ -224,10 +228,10 @@ impl Missed {
         self.strict.load(Ordering::Relaxed)
     }
 
-    fn join_or_lead(&self, coder: &'static Coder) -> Finding<'_> {
+    fn join_or_lead(&self, coder: &'static Coder, fence: u64, now: Moment) -> Finding<'_> {
         let stale = if self.is_strict() { None } else { self.stale() };
-        match self.join(self.fence, self.began, 0) {
-            Turn::Lead(lead) => self.lead(lead, stale, coder, self.began),
+        match self.join(fence, now, 0) {
+            Turn::Lead(lead) => self.lead(lead, stale, coder, now),
             Turn::Follow(follow) => Box::pin(self.find_after(follow, stale, coder)),
         }
     }

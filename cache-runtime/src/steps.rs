@@ -13,13 +13,13 @@ use crate::clock::Sleep;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step<'a> {
     /// A load is about to run the function's body. Of loads at the same time, each has another number.
-    Loading { load: usize, key: &'a str, groups: &'a [String] },
+    Loading { load: u64, key: &'a str, groups: &'a [String] },
     /// The body has ended; its value is not kept yet.
-    Loaded { load: usize, key: &'a str },
+    Loaded { load: u64, key: &'a str },
     /// The value is kept.
-    Kept { load: usize, key: &'a str },
+    Kept { load: u64, key: &'a str },
     /// The value is not kept: an invalidation overtook its load.
-    Refused { load: usize, key: &'a str },
+    Refused { load: u64, key: &'a str },
     /// Something is about to become invalid.
     Invalidating,
     /// These keys and groups have become invalid, `applied` in the second tier too, if there is one.

@@ -4,15 +4,18 @@
 //! many others, for the first one, nobody would ever end. The loads that wait are the edges of a graph; an edge that
 //! would close a circle is refused, and its caller loads without the cache.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::flight::FlightId;
 
+/// Of all caches: a load of one may wait for a load of another.
+pub(crate) static WAITS: Waits = Waits { edges: Mutex::new(BTreeMap::new()) };
+
 /// Which load waits for which, while it does. Only loads inside of loads come here.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Waits {
-    edges: Mutex<HashMap<FlightId, Vec<FlightId>>>,
+    edges: Mutex<BTreeMap<FlightId, Vec<FlightId>>>,
 }
 
 /// An edge of the graph; dropping it removes it.
@@ -37,7 +40,7 @@ impl Waits {
     }
 }
 
-fn reaches(edges: &HashMap<FlightId, Vec<FlightId>>, start: FlightId, goals: &[FlightId]) -> bool {
+fn reaches(edges: &BTreeMap<FlightId, Vec<FlightId>>, start: FlightId, goals: &[FlightId]) -> bool {
     let mut seen = Vec::new();
     let mut open = vec![start];
     while let Some(flight) = open.pop() {

@@ -97,12 +97,37 @@ fn f1_nobody_joins_once_the_fill_was_sent() {
 }
 
 #[test]
+fn f1_who_comes_too_late_to_join_takes_nothing_from_those_who_joined() {
+    let table = Table::new(None);
+    let sealed = table.lead(0);
+    sealed.loading();
+    let follow = table.follow(0);
+    sealed.seal();
+    let next = table.lead(0);
+    assert!(sealed.may_keep(0), "nothing was invalidated");
+    assert!(!sealed.may_keep(1));
+    assert_ne!(sealed.id(), next.id());
+    sealed.finish(1, true);
+    assert_eq!(told(follow), Poll::Ready(Outcome::Value(1)));
+    assert!(next.may_keep(0));
+    // A load that lost its key because it took too long keeps nothing, however it ends.
+    next.loading();
+    next.seal();
+    let last = table.lead(0);
+    next.too_late();
+    assert!(!next.may_keep(0));
+    next.finish(2, false);
+    last.finish(3, true);
+    assert_eq!(table.0.len(), 0);
+}
+
+#[test]
 fn f2_a_hit_is_given_only_to_those_who_came_before_its_read_was_sent() {
     let late = |without| {
         let table = Table::new(without);
         let lead = table.lead(0);
         let early = table.follow(0);
-        lead.reading();
+        lead.reading(Duration::ZERO);
         let late = table.follow(0);
         lead.hit(1);
         assert_eq!(told(early), Poll::Ready(Outcome::Value(1)));
@@ -126,7 +151,7 @@ fn f2_what_a_leader_finds_on_its_second_look_is_for_itself_alone() {
 fn f2_a_load_after_the_read_is_given_to_all() {
     let table = Table::new(None);
     let lead = table.lead(0);
-    lead.reading();
+    lead.reading(Duration::ZERO);
     let during = table.follow(0);
     lead.loading();
     let after = table.follow(0);

@@ -307,6 +307,36 @@ async fn two_loads_that_wait_for_each_other_are_noticed() {
     assert!(lookups.iter().any(noticed), "only the load timeout ended it: {lookups:?}");
 }
 
+#[cached(ttl = "1h", key = "flight-ping:<id>")]
+async fn ping(id: u64, #[cache(skip)] other: &Cache, #[cache(skip)] gate: &Gate) -> u64 {
+    gate.load().await;
+    other.scope(Box::pin(pong(id, &Cache::current(), gate))).await + 1
+}
+
+#[cached(ttl = "1h", key = "flight-pong:<id>")]
+async fn pong(id: u64, #[cache(skip)] other: &Cache, #[cache(skip)] gate: &Gate) -> u64 {
+    gate.load().await;
+    if gate.loads() > 2 { id } else { other.scope(Box::pin(ping(id, &Cache::current(), gate))).await + 1 }
+}
+
+#[tokio::test]
+async fn two_loads_of_two_caches_that_wait_for_each_other_are_noticed() {
+    let (one, other, gate) = (cache().await, cache().await, Gate::new());
+    gate.close();
+    let ((), lookups) = explain(async {
+        let (mut of_one, mut of_other) =
+            (Box::pin(one.scope(ping(7, &other, &gate))), Box::pin(other.scope(pong(7, &one, &gate))));
+        gate.wait_for_load(&mut of_one).await;
+        gate.wait_for_load(&mut of_other).await;
+        gate.open();
+        let (one, other) = futures::join!(of_one, of_other);
+        assert!(one >= 7 && other >= 7);
+    })
+    .await;
+    let noticed = |lookup: &cache_runtime::Lookup| lookup.outcome() == Outcome::Bypassed(Bypass::Reentrant);
+    assert!(lookups.iter().any(noticed), "only the load timeout ended it: {lookups:?}");
+}
+
 /// What a call tells of itself once it has ended, and not before.
 #[tokio::test]
 async fn a_load_is_listed_when_it_has_ended() {

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use crate::codec::Coder;
@@ -14,9 +14,14 @@ use crate::metric::Metric;
 use crate::read::{Missed, Way};
 use crate::rules::Rule;
 use crate::shape::Kept;
+use crate::waits::WAITS;
 
 /// F5: after this many lost flights a caller loads for itself.
 const MOST_LOST: u32 = 3;
+
+/// How long nothing need be heard of a leader, beside what its operations may take: it pauses for a quarter of that between
+/// two looks at another process's load.
+const LEADER_IS_QUIET: Duration = Duration::from_secs(1);
 
 /// How waiting for a flight ended.
 enum Followed {
@@ -27,6 +32,8 @@ enum Followed {
     Itself,
     /// It waits for its turn, which may be this caller's: the key was taken from it.
     Queued,
+    /// Its leader looks for a value and is not heard of: the key was taken from it.
+    Stalled,
 }
 
 impl Missed {
@@ -55,7 +62,7 @@ impl Missed {
                 }
                 Followed::Told(Outcome::Failed(None)) => failures = 1,
                 Followed::Told(Outcome::Lost) => lost += 1,
-                Followed::Told(Outcome::Abandoned) | Followed::TooLong | Followed::Queued => {}
+                Followed::Told(Outcome::Abandoned) | Followed::TooLong | Followed::Queued | Followed::Stalled => {}
                 Followed::Itself => return Way::Alone(Bypass::Reentrant),
             }
             if lost >= MOST_LOST && self.node.rules.holds(Rule::BoundedRetries) {
@@ -72,7 +79,7 @@ impl Missed {
 
     async fn follow(&self, mut follow: Follow<Key, Kept>) -> Followed {
         let inside = Context::if_any().map(|context| context.flights()).unwrap_or_default();
-        let waiting = if inside.is_empty() { None } else { Some(self.node.waits.wait(inside, follow.id())) };
+        let waiting = if inside.is_empty() { None } else { Some(WAITS.wait(inside, follow.id())) };
         if let Some(None) = waiting {
             return Followed::Itself;
         }
@@ -88,26 +95,45 @@ impl Missed {
 
     /// How it ended, unless that comes too late. Who is inside a load waits for none that waits for loads to end.
     async fn within_timeout(&self, follow: &mut Follow<Key, Kept>, is_inside: bool) -> Option<Followed> {
-        let since = self.node.time.now().since_origin().saturating_sub(follow.begun());
-        let mut timeout = self.node.time.sleep(self.load_timeout().saturating_sub(since));
+        let mut timeout = self.node.time.sleep(self.patience(follow));
         std::future::poll_fn(|context| match pin!(&mut *follow).poll(context) {
             Poll::Ready(outcome) => Poll::Ready(Some(Followed::Told(outcome))),
             Poll::Pending if is_inside && follow.is_queued() => Poll::Ready(Some(Followed::Queued)),
             Poll::Pending => loop {
-                match timeout.as_mut().poll(context) {
-                    // It has not begun: nothing hangs.
-                    Poll::Ready(()) if follow.is_queued() => timeout = self.node.time.sleep(self.load_timeout()),
-                    over => return over.map(|()| None),
+                ready!(timeout.as_mut().poll(context));
+                // It may have come further meanwhile.
+                let patience = self.patience(follow);
+                if patience.is_zero() {
+                    return Poll::Ready(None);
                 }
+                timeout = self.node.time.sleep(patience);
             },
         })
         .await
     }
 
+    /// How much longer a leader is waited for: where it loads, its timeout; before that, as long as it may be quiet. One that
+    /// does not call is not polled, as a branch of a `select!` while another one runs: the value may stand there, and
+    /// nobody looks.
+    fn patience(&self, follow: &Follow<Key, Kept>) -> Duration {
+        let now = self.node.time.now().since_origin();
+        let loading = self.load_timeout().saturating_sub(now.saturating_sub(follow.begun()));
+        let (Some(quiet), Some(second)) = (follow.quiet_since(), &self.node.second) else { return loading };
+        let turn = if follow.is_queued() { self.node.load_timeout } else { Duration::ZERO };
+        let most = turn.saturating_add(second.settings.op_timeout.saturating_mul(2)).saturating_add(LEADER_IS_QUIET);
+        most.saturating_sub(now.saturating_sub(quiet))
+    }
+
     fn take_from_hung(&self, follow: &Follow<Key, Kept>) -> Followed {
+        let (function, key) = (self.address.function.spec().name, self.address.text());
+        if follow.quiet_since().is_some() {
+            if self.node.flights.detach(follow) {
+                tracing::warn!(function, key, "a call that looks for a value is not polled: the next caller looks");
+            }
+            return Followed::Stalled;
+        }
         if self.node.flights.detach(follow) {
             self.node.count(self.address.function, Metric::LoadTimeout);
-            let (function, key) = (self.address.function.spec().name, self.address.text());
             tracing::warn!(function, key, "a load takes longer than its timeout: the next caller loads again");
         }
         Followed::TooLong

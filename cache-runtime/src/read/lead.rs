@@ -169,7 +169,7 @@ impl Missed {
             return Some(permit);
         }
         // Who has a permit and needs this very key is not to wait for one that is to come from there.
-        lead.queueing();
+        lead.queueing(self.node.time.now().since_origin());
         let mut permit = pin!(Arc::clone(&second.loads).acquire_owned());
         let mut timeout = self.node.time.sleep(self.node.load_timeout);
         poll_fn(|context| match permit.as_mut().poll(context) {

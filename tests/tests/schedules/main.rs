@@ -261,7 +261,7 @@ impl Process {
     }
 
     fn lead_shared(&self, lead: Lead<u8, u64>, world: &World) -> Option<u64> {
-        lead.reading();
+        lead.reading(Duration::ZERO);
         let token = match take_lease(world) {
             Ok(token) => token,
             Err(Remote::Value(value)) => {

@@ -36,19 +36,19 @@ pub(super) enum What {
         version: u64,
     },
     Loading {
-        load: usize,
+        load: u64,
         text: String,
     },
     Loaded {
-        load: usize,
+        load: u64,
         text: String,
     },
     Kept {
-        load: usize,
+        load: u64,
         text: String,
     },
     Refused {
-        load: usize,
+        load: u64,
         text: String,
     },
     Invalidating,

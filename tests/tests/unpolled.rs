@@ -1,0 +1,151 @@
+//! Calls that are begun and not polled any more, as a branch of a `select!` while another one runs, or one of a buffered
+//! stream while its consumer is busy: they hold up nobody else.
+
+#![expect(unused_variables, reason = "keys are what tells these calls apart")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use cache_runtime::{Builder, Cache, Outcome, cached, explain};
+use cache_tests::Gate;
+use cache_tests::eventually::eventually;
+use cache_tests::on_redis::process_with;
+use cache_tests::redis_server::RedisServer;
+use futures::future::join_all;
+
+#[cached(ttl = "1m", key = "unpolled:<id>")]
+async fn value(id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    source.load().await
+}
+
+#[cached(ttl = "1m", key = "unpolled-busy:<id>")]
+async fn busy(id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    source.load().await
+}
+
+#[cached(ttl = "1m", l2 = off, load_timeout = "400ms", key = "unpolled-near:<id>")]
+async fn near(id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    source.load().await
+}
+
+#[cached(ttl = "1m", key = "unpolled-missing:<id>")]
+async fn missing(id: u64, #[cache(skip)] source: &Missing) -> Option<u64> {
+    source.load().await
+}
+
+/// A source that has nothing, and counts who asks at the same time.
+#[derive(Default)]
+struct Missing {
+    now: AtomicUsize,
+    most: AtomicUsize,
+    loads: AtomicUsize,
+}
+
+impl Missing {
+    async fn load(&self) -> Option<u64> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        self.most.fetch_max(1 + self.now.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
+        // tidy: sleep because a source takes its time
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        None
+    }
+}
+
+/// What a load may take is far more than any of these tests.
+const LOAD: Duration = Duration::from_mins(1);
+
+const TOO_LONG: Duration = Duration::from_secs(15);
+
+async fn impatient(server: &RedisServer) -> Cache {
+    let set = |builder: Builder| {
+        builder.op_timeout(Duration::from_millis(200)).lease(Duration::from_millis(500)).load_timeout(LOAD)
+    };
+    process_with(&server.url(), set).await
+}
+
+#[tokio::test]
+async fn a_look_that_nobody_goes_on_with_holds_up_nobody() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    assert_eq!(impatient(&server).await.scope(value(1, &source)).await, 0);
+    let cache = impatient(&server).await;
+    let mut left_alone = Box::pin(cache.scope(value(1, &source)));
+    assert!(futures::poll!(left_alone.as_mut()).is_pending(), "it asks the server");
+    let call = explain(cache.scope(value(1, &source)));
+    let (found, lookups) = tokio::time::timeout(TOO_LONG, call).await.expect("it does not wait for the other");
+    assert_eq!((found, lookups[0].outcome()), (0, Outcome::HitL2));
+    assert_eq!(left_alone.await, 0);
+    assert_eq!(source.loads(), 1);
+}
+
+#[tokio::test]
+async fn a_lease_that_nobody_goes_on_with_runs_out() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let (cache, other) = (impatient(&server).await, impatient(&server).await);
+    let mut left_alone = Box::pin(cache.scope(value(2, &source)));
+    // Not once more than it takes until the lease is there.
+    while server.cli(&["EXISTS", "test:v1:unpolled:2"]).trim() == "0" {
+        assert!(futures::poll!(left_alone.as_mut()).is_pending(), "it asks the server");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(source.loads(), 0, "its load has not begun");
+    for cache in [&other, &cache] {
+        let call = tokio::time::timeout(TOO_LONG, cache.scope(value(2, &source)));
+        assert_eq!(call.await.expect("it does not wait for the other"), 0);
+    }
+    assert_eq!(source.loads(), 1);
+}
+
+#[tokio::test]
+async fn a_turn_that_nobody_takes_holds_up_nobody() {
+    let (server, before, source) = (RedisServer::start(), Gate::new(), Gate::new());
+    let set = |builder: Builder| {
+        let builder = builder.op_timeout(Duration::from_millis(200)).load_limit(1);
+        builder.load_timeout(Duration::from_secs(1))
+    };
+    let cache = process_with(&server.url(), set).await;
+    server.kill();
+    eventually(TOO_LONG, async || !cache.health().reaches_server()).await;
+    before.close();
+    let mut first = Box::pin(cache.scope(busy(1, &before)));
+    before.wait_for_load(&mut first).await;
+    let mut left_alone = Box::pin(cache.scope(value(3, &source)));
+    eventually(TOO_LONG, async || {
+        assert!(futures::poll!(left_alone.as_mut()).is_pending(), "it waits for its turn");
+        cache.loads_in_flight() == 2
+    })
+    .await;
+    before.open();
+    assert_eq!(first.await, 0);
+    // The turn is that other call's now, which does not know.
+    let call = tokio::time::timeout(TOO_LONG, cache.scope(value(3, &source)));
+    assert_eq!(call.await.expect("it does not wait for the other"), 0);
+}
+
+#[tokio::test]
+async fn what_nobody_may_store_is_not_loaded_by_one_process_after_the_other() {
+    let (server, source) = (RedisServer::start(), Missing::default());
+    let caches = join_all((0..10).map(|_| impatient(&server))).await;
+    let found = join_all(caches.iter().map(|cache| cache.scope(missing(1, &source)))).await;
+    assert_eq!(found, [None; 10]);
+    assert_eq!(source.loads.into_inner(), 10, "each for itself");
+    assert!(source.most.into_inner() > 3, "most of them at the same time");
+}
+
+#[tokio::test]
+async fn a_load_that_is_too_late_does_not_replace_what_came_after_it() {
+    let (server, hung, source) = (RedisServer::start(), Gate::new(), Gate::new());
+    let joinable = Duration::from_millis(300);
+    let cache = process_with(&server.url(), |builder| builder.max_staleness(joinable)).await;
+    hung.close();
+    let mut first = Box::pin(cache.scope(near(1, &hung)));
+    hung.wait_for_load(&mut first).await;
+    let began = Instant::now();
+    // Longer than others may join, and than it may take.
+    eventually(TOO_LONG, async || began.elapsed() > 2 * joinable).await;
+    source.commit();
+    assert_eq!(cache.scope(near(1, &source)).await, 1);
+    hung.open();
+    assert_eq!(first.await, 0, "its own caller came before");
+    assert_eq!(cache.scope(near(1, &source)).await, 1);
+}
