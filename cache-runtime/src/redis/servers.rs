@@ -34,7 +34,7 @@ use crate::redis::scripts::Script;
 use crate::redis::session::{Access, NoSession, Push, Service};
 use crate::redis::target::{Layout, Login, Target};
 use crate::redis::tls::Tls;
-use crate::redis::topology::{Plant, Primaries, Topology};
+use crate::redis::topology::{Plant, Primaries, Standing, Topology};
 use crate::sync::lock;
 
 pub(crate) use self::identity::Identities;
@@ -250,6 +250,11 @@ impl Servers {
     /// Rises with every connection and every change of the servers, before anything is sent there.
     pub(crate) fn generation(&self) -> watch::Receiver<u64> {
         self.topology.plant().events.generation.subscribe()
+    }
+
+    /// Who the primaries are, and which run of each. A connection that is made again to the same run changes nothing.
+    pub(crate) fn standing(&self) -> Standing {
+        self.topology.standing()
     }
 
     /// Whether every server can be reached.

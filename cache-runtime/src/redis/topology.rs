@@ -20,6 +20,13 @@ pub(crate) struct Primaries {
     pub(crate) owners: Owners,
 }
 
+/// Who the primaries are, and which run of each.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    primaries: Primaries,
+    runs: Vec<u64>,
+}
+
 /// Who has which slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Owners {
@@ -158,6 +165,13 @@ impl Topology {
 
     pub(crate) fn one_slot_each(&self) -> Vec<HashSlot> {
         self.read().primaries.one_slot_each()
+    }
+
+    /// Who the primaries are, and which run of each.
+    pub(crate) fn standing(&self) -> Standing {
+        let primaries = self.read().primaries.clone();
+        let runs = primaries.servers.iter().map(|server| self.plant.events.kins.of(server).number()).collect();
+        Standing { primaries, runs }
     }
 
     pub(crate) fn server_of(&self, slot: HashSlot) -> Option<usize> {

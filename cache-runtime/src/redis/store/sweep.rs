@@ -11,17 +11,17 @@ use crate::redis::{HashSlot, reply};
 const AT_ONCE: usize = 1_000;
 
 impl Store {
-    /// Unlinks every key of this beginning that is there from the start to the end of the sweep, on every primary. How
-    /// many were unlinked. After a fault some are left; sweep again.
+    /// Unlinks every key of this beginning that is there from the start to the end of the sweep, on every primary, also
+    /// those whose slots move once meanwhile. How many were unlinked. After a fault some are left; sweep again.
     pub(crate) async fn sweep(&self, prefix: &str) -> Result<u64, Fault> {
         let pattern = format!("{}*", escape(prefix));
-        let generation = self.servers.generation();
-        let before = *generation.borrow();
+        let before = self.servers.standing();
         let mut unlinked = 0;
-        for primary in self.servers.primaries() {
+        // What moves from one that is still to be swept to one that was already is there when that one's turn comes again.
+        for primary in self.servers.primaries().repeat(if self.servers.is_single() { 1 } else { 2 }) {
             unlinked += self.sweep_one(primary, &pattern).await?;
         }
-        if *generation.borrow() != before {
+        if self.servers.standing() != before {
             return Err(Fault::Broken("the servers changed during a sweep".to_owned()));
         }
         Ok(unlinked)
