@@ -331,6 +331,14 @@ pub fn entry<S: Shape>(function: &'static Function, parts: &impl Parts, _shape: 
     Entry::new::<S>(function, parts)
 }
 
+/// The same for a function that stands in an `impl` or `trait`.
+#[must_use]
+pub fn entry_of<This: ?Sized, S: Shape>(function: &'static Function, parts: &impl Parts, shape: S) -> Entry<S::Kept> {
+    // An entry is that of the key, whoever is the first: but there is a first before anything is stored.
+    let _is_first = function.belongs_to(std::any::type_name::<This>());
+    entry(function, parts, shape)
+}
+
 /// The kept type of a shape.
 #[must_use]
 pub fn output_type<S: Shape>(_shape: S) -> (TypeId, &'static str) {

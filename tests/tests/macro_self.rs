@@ -275,3 +275,44 @@ async fn what_one_process_has_stored_for_one_type_is_not_served_to_another_in_th
     assert!(cache.scope(User::here(1)).await.contains("User"));
     assert!(cache.scope(Order::there(1)).await.contains("Order"));
 }
+
+/// A process that puts a value, or looks for one, may not have called the function: it puts what the next one is served, and
+/// finds what that one has stored.
+#[tokio::test]
+async fn an_entry_is_that_of_its_type_before_anything_is_called() {
+    trait Here {
+        #[cached(ttl = "1m", key = "entry-of-type:<id>")]
+        async fn here(id: u64, #[cache(skip)] _db: &str) -> String {
+            format!("{}/{id}", std::any::type_name::<Self>())
+        }
+    }
+    trait Putting {
+        #[cached(ttl = "1m", key = "entry-of-type:<id>")]
+        async fn putting(id: u64, #[cache(skip)] _db: &str) -> String {
+            format!("{}/{id}", std::any::type_name::<Self>())
+        }
+    }
+    trait Looking {
+        #[cached(ttl = "1m", key = "entry-of-type:<id>")]
+        async fn looking(id: u64, #[cache(skip)] _db: &str) -> String {
+            format!("{}/{id}", std::any::type_name::<Self>())
+        }
+    }
+    struct User;
+    impl Here for User {}
+    impl Putting for User {}
+    impl Looking for User {}
+
+    let server = cache_tests::redis_server::RedisServer::start();
+    let cache = cache_tests::on_redis::process(&server.url(), &[]).await;
+    cache
+        .scope(async {
+            User::putting_entry(1).put("put".to_owned()).await.expect("the server is there");
+            let (value, lookups) = explain(User::here(1, "db")).await;
+            assert_eq!((value.as_str(), lookups[0].outcome()), ("put", Outcome::HitL2));
+            let stored = User::here(2, "db").await;
+            let found = User::looking_entry(2).peek().await.expect("the server is there");
+            assert_eq!(found.map(cache_runtime::Peek::into_value), Some(stored));
+        })
+        .await;
+}

@@ -143,7 +143,10 @@ fn entry(plan: &Plan<'_>) -> TokenStream {
     let (path, function) = (plan.companions.path(), Names::of(plan).function);
     let (private, parts) = (plan.private_for_output(), parts::parts(plan));
     let (function_name, shape) = (local("function"), local("shape"));
-    let entry = quote_spanned!(plan.output.place=> #private::entry(#function_name, #parts, #shape));
+    let place = plan.output.place;
+    let made_by =
+        if plan.is_of_one_type { quote_spanned!(place=> entry_of::<Self, _>) } else { quote_spanned!(place=> entry) };
+    let entry = quote_spanned!(place=> #private::#made_by(#function_name, #parts, #shape));
     let cache_name = local("cache");
     let cache = plan.cache_statement(&cache_name);
     let within = cache.as_ref().map(|_| quote_spanned!(here=> .within(#cache_name)));
