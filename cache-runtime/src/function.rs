@@ -16,8 +16,8 @@ pub struct Function {
     grouped: bool,
     /// The `Self` of its first call, where it has one.
     owner: OnceLock<&'static str>,
-    /// Whether it was told that another one calls it too.
-    shared: AtomicBool,
+    /// Whether it was told that it is not cached for all who call it.
+    told: AtomicBool,
 }
 
 const fn has_group(routes: &[Route]) -> bool {
@@ -34,6 +34,12 @@ const fn has_group(routes: &[Route]) -> bool {
         route += 1;
     }
     false
+}
+
+/// Whether a closure is part of the type with this name, and not only around the place where it was declared, as the body of
+/// an `async fn` is. All closures of one function have one name.
+fn has_closure(this: &str) -> bool {
+    this.split("{{closure}}").skip(1).any(|rest| !rest.starts_with("::"))
 }
 
 /// What the attribute says, in the words of the runtime.
@@ -153,7 +159,7 @@ impl Function {
     #[must_use]
     pub const fn new(spec: Spec) -> Self {
         let grouped = has_group(spec.routes);
-        Self { spec, number: AtomicU32::new(0), grouped, owner: OnceLock::new(), shared: AtomicBool::new(false) }
+        Self { spec, number: AtomicU32::new(0), grouped, owner: OnceLock::new(), told: AtomicBool::new(false) }
     }
 
     /// Whether this `Self` is that of the first call. All instances of a generic `impl`, and all types that have a default
@@ -174,9 +180,20 @@ impl Function {
     /// A type has several copies of its name where it is used in several crates.
     #[cold]
     fn is_owned_by(&self, this: &'static str) -> bool {
+        if has_closure(this) {
+            if !self.told.swap(true, Ordering::Relaxed) {
+                tracing::error!(
+                    function = self.place(),
+                    this,
+                    "a type with a closure in it calls a cached function, and nothing tells one closure from another: it is \
+                     not cached for such types; put what tells them apart into the key and write `skip(Self)`"
+                );
+            }
+            return false;
+        }
         let first = *self.owner.get_or_init(|| this);
         let owned = first == this;
-        if !owned && !self.shared.swap(true, Ordering::Relaxed) {
+        if !owned && !self.told.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 function = self.place(),
                 first,

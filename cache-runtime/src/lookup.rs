@@ -44,7 +44,8 @@ pub enum Bypass {
     SourceFailing,
     /// The kept value was of another type: two versions of one crate share a function's number. Should not happen.
     ForeignType,
-    /// The function was first called with another `Self`, and its key does not tell the two apart.
+    /// The function was first called with another `Self`, and its key does not tell the two apart. Or a closure is part of
+    /// its `Self`, which nothing tells from another.
     OtherSelf,
 }
 

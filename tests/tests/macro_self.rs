@@ -316,3 +316,57 @@ async fn an_entry_is_that_of_its_type_before_anything_is_called() {
         })
         .await;
 }
+
+struct Source<F>(F);
+
+impl<F: Fn(u64) -> u64> Source<F> {
+    #[cached(ttl = "1m", key = "source:<id>", skip(self))]
+    async fn get(&self, id: u64) -> u64 {
+        (self.0)(id)
+    }
+
+    #[cached(ttl = "1m", key = "named-source:<id>", skip(self))]
+    async fn get_named(&self, id: u64) -> u64 {
+        (self.0)(id)
+    }
+}
+
+/// All closures of one function have one name.
+#[tokio::test]
+async fn one_closure_is_not_answered_with_the_value_of_another() {
+    let (log, _guard) = Log::start();
+    let (one, two) = (Source(|id| id + 1), Source(|id| id + 2));
+    cache()
+        .await
+        .scope(async {
+            let calls = async { [one.get(1).await, two.get(1).await, one.get(1).await] };
+            let (values, lookups) = explain(calls).await;
+            assert_eq!(values, [2, 3, 2]);
+            assert!(lookups.iter().all(|lookup| lookup.outcome() == REFUSED), "{lookups:?}");
+        })
+        .await;
+    let lines = log.lines("a type with a closure in it calls a cached function");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let line = format!("{:?}", lines[0]);
+    assert!(["ERROR", "Source<", "source:<id>", "`skip(Self)`"].iter().all(|part| line.contains(part)), "{line}");
+}
+
+/// What is declared in a closure, as in the body of an `async fn`, has a name of its own; and a call of a closure is not the
+/// first one.
+#[tokio::test]
+async fn what_is_declared_inside_a_closure_is_cached() {
+    fn next(id: u64) -> u64 {
+        id + 1
+    }
+    let (unnamed, named) = (Source(|id| id + 2), Source(next));
+    assert!(std::any::type_name_of_val(&named).contains("{{closure}}::next"));
+    cache()
+        .await
+        .scope(async {
+            let calls = async { [unnamed.get_named(1).await, named.get_named(1).await, named.get_named(1).await] };
+            let (values, lookups) = explain(calls).await;
+            let outcomes: Vec<_> = lookups.iter().map(Lookup::outcome).collect();
+            assert_eq!((values, &outcomes[..]), ([3, 2, 2], &[REFUSED, Outcome::Loaded, Outcome::HitL1][..]));
+        })
+        .await;
+}
