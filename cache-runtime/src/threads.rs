@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::near::{Near, NodeId};
 use crate::recorder::HitHandle;
 
-/// Beyond as many counters of other nodes, those of nodes that are gone are dropped.
+/// So many counters of other nodes are kept without a look at which of these are gone.
 const MOST_OTHERS: usize = 256;
 
 /// One thread's own.
@@ -21,6 +21,11 @@ pub(crate) struct Own {
     hits: Vec<Hits>,
     /// The same for nodes that were used before.
     others: BTreeMap<(NodeId, usize), HitCounter>,
+    /// Beyond as many, those of nodes that are gone are dropped. Twice as many as were there after the last time: else each
+    /// hit in another node than the last would look at all of them, while that many are in use.
+    most_others: usize,
+    #[cfg(test)]
+    scans: usize,
 }
 
 /// This thread's hits of one function in one node.
@@ -45,15 +50,14 @@ impl HitCounter {
 }
 
 thread_local! {
-    static OWN: RefCell<Own> = const { RefCell::new(Own { near: Near::new(), hits: Vec::new(), others: BTreeMap::new() }) };
+    static OWN: RefCell<Own> = const { RefCell::new(Own::new()) };
 }
 
 /// Drops all that this thread owns.
 #[cfg(feature = "simulation")]
 pub(crate) fn forget() {
-    let new = Own { near: Near::new(), hits: Vec::new(), others: BTreeMap::new() };
     // What it held may use it when it is dropped.
-    drop(OWN.replace(new));
+    drop(OWN.replace(Own::new()));
 }
 
 /// Runs `with` with what this thread owns; does not when the thread is about to end, or is in the middle of it.
@@ -63,6 +67,17 @@ pub(crate) fn with_own<R>(with: impl FnOnce(&mut Own) -> R) -> Option<R> {
 }
 
 impl Own {
+    const fn new() -> Self {
+        Self {
+            near: Near::new(),
+            hits: Vec::new(),
+            others: BTreeMap::new(),
+            most_others: MOST_OTHERS,
+            #[cfg(test)]
+            scans: 0,
+        }
+    }
+
     /// Counts a hit. `counter` makes the counter that the node sums up, on this thread's first hit of the function.
     #[inline(always)]
     pub(crate) fn hit(&mut self, node: NodeId, function: u32, counter: impl FnOnce() -> HitCounter) {
@@ -84,9 +99,61 @@ impl Own {
         if let Some(counter) = before.counter {
             self.others.insert((before.node, number), counter);
         }
-        if self.others.len() > MOST_OTHERS {
-            // A counter that nobody else holds is of a node that is gone.
-            self.others.retain(|_, counter| Arc::strong_count(&counter.count) > 1);
+        if self.others.len() > self.most_others {
+            self.drop_gone();
         }
+    }
+
+    fn drop_gone(&mut self) {
+        // A counter that nobody else holds is of a node that is gone.
+        self.others.retain(|_, counter| Arc::strong_count(&counter.count) > 1);
+        self.most_others = MOST_OTHERS.max(self.others.len() * 2);
+        #[cfg(test)]
+        {
+            self.scans += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recorder::Handles;
+
+    /// A node's own handle on this thread's counter, once there is one.
+    type Count = Option<Arc<AtomicU64>>;
+
+    /// A hit of one function in each of these nodes.
+    fn hit_each<'a>(own: &mut Own, nodes: impl IntoIterator<Item = (u32, &'a mut Count)>) {
+        for (node, count) in nodes {
+            own.hit(NodeId(node), 1, || {
+                let exported = Handles::new("function").hits();
+                HitCounter { count: Arc::clone(count.insert(Arc::default())), exported }
+            });
+        }
+    }
+
+    #[test]
+    fn a_hit_in_another_node_does_not_look_at_all_others() {
+        let (mut own, mut counts) = (Own::new(), vec![None; 2_000]);
+        for _ in 0..10 {
+            hit_each(&mut own, (1..).zip(&mut counts));
+        }
+        assert!(own.scans < 5, "{} looks at all of them in 20,000 hits", own.scans);
+        let counted = counts.iter().flatten().map(|count| count.load(Ordering::Relaxed));
+        assert!(counted.eq([10; 2_000]), "each hit counts");
+    }
+
+    #[test]
+    fn counters_of_nodes_that_are_gone_are_dropped() {
+        let (mut own, mut counts) = (Own::new(), vec![None; 2_000]);
+        hit_each(&mut own, (1..).zip(&mut counts));
+        drop(counts);
+        for node in 3_000..8_000 {
+            let mut count = None;
+            hit_each(&mut own, [(node, &mut count)]);
+        }
+        assert!(own.others.len() <= MOST_OTHERS, "{} are kept", own.others.len());
+        assert_eq!(own.most_others, MOST_OTHERS, "the bound follows what is in use");
     }
 }
