@@ -132,13 +132,13 @@ struct Sending {
     announcement: Announcement,
     is_sent: bool,
     /// Ends behind the last fence.
-    _announcing: Announcing,
+    announcing: Announcing,
 }
 
 impl Sending {
     /// Its place on the bus, if it has one, and whether the subscribers of this process could be told, after that.
     async fn run(mut self) -> (Option<Token>, Result<(), Error>) {
-        let token = send(&self.node, &mut self.announcement).await;
+        let token = send(&self.node, &mut self.announcement, &mut self.announcing).await;
         self.is_sent = true;
         (token, self.hand_out())
     }
@@ -177,9 +177,10 @@ pub(crate) async fn announce(node: &Arc<Node>, announcement: Announcement) -> Re
     let watched = node.steps.are_watched().then(|| announcement.plan.texts().map(str::to_owned).collect::<Vec<_>>());
     node.steps.at(Step::Invalidating).await;
     // Whoever loads is detached, and what is kept here unusable, before anything is sent.
-    let announcing = second.announcing();
+    let mut announcing = second.announcing();
+    announcing.add(node.slots(announcement.plan.texts()));
     fence(node, &announcement.plan);
-    let sending = Sending { node: Arc::clone(node), announcement, is_sent: false, _announcing: announcing };
+    let sending = Sending { node: Arc::clone(node), announcement, is_sent: false, announcing };
     // Where the runtime is shutting down, nothing is known of what was sent: it waits.
     let (token, heard) = second.runtime.spawn(sending.run()).await.unwrap_or((None, Ok(())));
     if let Some(texts) = watched {
@@ -193,7 +194,7 @@ fn fence(node: &Node, plan: &Plan) {
 }
 
 /// Its place on the bus; nothing when it waits in the journal.
-async fn send(node: &Node, announcement: &mut Announcement) -> Option<Token> {
+async fn send(node: &Node, announcement: &mut Announcement, announcing: &mut Announcing) -> Option<Token> {
     let second = node.second.as_ref()?;
     let mut invalidation = announcement.invalidation(node, second);
     for _ in 0..MOST_PLANS {
@@ -219,6 +220,7 @@ async fn send(node: &Node, announcement: &mut Announcement) -> Option<Token> {
                     let fields = if node.rules.holds(Rule::Routes) { fields } else { Vec::new() };
                     second.table.absorb(version, &fields);
                     announcement.plan_again(second);
+                    announcing.add(node.slots(announcement.plan.texts()));
                     fence(node, &announcement.plan);
                     invalidation = announcement.invalidation(node, second);
                 }

@@ -165,9 +165,14 @@ impl Node {
         self.epochs.slot(self.text_hasher.hash_one(text))
     }
 
+    /// The slots of these texts.
+    pub(crate) fn slots<'a>(&self, texts: impl Iterator<Item = &'a str>) -> impl Iterator<Item = Slot> {
+        texts.map(|text| self.slot(text))
+    }
+
     /// Whatever was kept under these texts is invalid, also what a load makes meanwhile of that which is not yet.
     pub(crate) fn invalidate_all<'a>(&self, texts: impl Iterator<Item = &'a str>) {
-        let slots: SmallVec<[Slot; 8]> = texts.map(|text| self.slot(text)).collect();
+        let slots: SmallVec<[Slot; 8]> = self.slots(texts).collect();
         self.epochs.bump_together(&slots, slots.len().min(self.rules.most_rounds()));
     }
 

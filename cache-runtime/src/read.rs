@@ -211,7 +211,7 @@ impl Missed {
                     way => return way,
                 }
             }
-            if second.catch_up(since).await
+            if second.catch_up(since, &self.address.slots).await
                 && let Some(entry) = self.node.fresh(&key, is_grouped)
             {
                 let age = self.node.ages(&entry, self.address.function, false).0;

@@ -1,6 +1,8 @@
 //! The second tier of one cache: its store, and what this process knows and owes there.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+mod announced;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,11 +15,14 @@ use crate::error::Error;
 use crate::instant::Instant;
 use crate::journal::{Fencing, Journal};
 use crate::key::HashKey;
+use crate::l1::Slots;
 use crate::lease::Keeper;
 use crate::node::Address;
 use crate::redis::{ServerSettings, Store, StoreSettings};
 use crate::routes::Table;
 use crate::rules::{Rule, Rules};
+use crate::second::announced::Announced;
+pub(crate) use crate::second::announced::Announcing;
 use crate::server_clock::ServerClock;
 use crate::store::Position;
 use crate::tally::Tally;
@@ -148,7 +153,7 @@ pub(crate) struct Second {
     /// Wakes who reads the bus.
     pub(crate) look: Arc<Notify>,
     /// Invalidations of this process between their first and their second fence.
-    announcing: Arc<AtomicUsize>,
+    announced: Arc<Announced>,
     /// How far the bus was applied, and the generation of the connections over which it was read.
     applied: Mutex<(Position, u64)>,
 }
@@ -192,7 +197,7 @@ impl Second {
             asked: AtomicU64::new(0),
             answered: watch::Sender::new(0),
             look: Arc::default(),
-            announcing: Arc::default(),
+            announced: Arc::default(),
             applied: Mutex::default(),
             store,
             settings,
@@ -257,7 +262,11 @@ impl Second {
     /// nobody knows: what others invalidate leaves the second tier some time before the bus tells of it.
     pub(crate) fn has_caught_up(&self, since: u64) -> bool {
         // What this process invalidates itself is no news on its bus: it is between its fences meanwhile.
-        self.can_catch_up() && self.announcing.load(Ordering::SeqCst) == 0 && *self.answered.borrow() > since
+        self.can_catch_up() && self.announced.is_quiet() && self.is_answered(since)
+    }
+
+    fn is_answered(&self, since: u64) -> bool {
+        *self.answered.borrow() > since
     }
 
     /// Whether the bus can tell how new the in-process tier is.
@@ -265,21 +274,23 @@ impl Second {
         self.store.servers().is_single()
     }
 
-    /// Asks the bus, and waits until what it has told is applied; as long as an operation may take.
-    pub(crate) async fn catch_up(&self, since: u64) -> bool {
+    /// Asks the bus, and waits until what it has told is applied; as long as an operation may take. Then whether what
+    /// depends on these slots is as new: whatever else this process makes invalid meanwhile is no matter.
+    pub(crate) async fn catch_up(&self, since: u64, slots: &Slots) -> bool {
         if !self.can_catch_up() {
             return false;
         }
-        self.look.notify_one();
-        let mut answered = self.answered.subscribe();
-        _ = in_time(self.settings.op_timeout, answered.wait_for(|look| *look > since)).await;
-        self.has_caught_up(since)
+        if !self.is_answered(since) {
+            self.look.notify_one();
+            let mut answered = self.answered.subscribe();
+            _ = in_time(self.settings.op_timeout, answered.wait_for(|look| *look > since)).await;
+        }
+        self.announced.is_quiet_about(slots) && self.is_answered(since)
     }
 
     /// An invalidation of this process has begun; it ends when this is dropped.
     pub(crate) fn announcing(&self) -> Announcing {
-        self.announcing.fetch_add(1, Ordering::SeqCst);
-        Announcing(Arc::clone(&self.announcing))
+        self.announced.begin()
     }
 
     pub(crate) fn set_lost(&self) {
@@ -295,16 +306,6 @@ impl Second {
     /// Whether this process has applied what the token stands for.
     pub(crate) fn has_applied(&self, token: &Token) -> bool {
         token.is_of(&self.id) || self.has_read(token.position())
-    }
-}
-
-/// An invalidation of this process that is under way.
-#[derive(Debug)]
-pub(crate) struct Announcing(Arc<AtomicUsize>);
-
-impl Drop for Announcing {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

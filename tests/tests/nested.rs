@@ -6,6 +6,7 @@
 
 #![expect(unused_variables, reason = "keys are what tells these calls apart")]
 
+use std::future::IntoFuture;
 use std::time::Duration;
 
 use cache_runtime::testing::Rule;
@@ -183,4 +184,36 @@ async fn what_is_kept_in_memory_alone_is_loaded_once_for_many_loads() {
     source.open();
     assert_eq!(calls.await, [0; 50]);
     assert_eq!(source.loads(), 1);
+}
+
+/// Nothing is cached of it.
+#[derive(Event, Serialize, Deserialize)]
+struct Noted {
+    id: u64,
+}
+
+/// How often one value is loaded that is kept in memory alone, in ten loads that are made of it, between the two fences of
+/// this event: its publisher waits for a replica, and there is none.
+async fn loads_while_published(event: &impl Event) -> u64 {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let waiting = |builder: Builder| builder.min_replicas(1).op_timeout(Duration::from_mins(1));
+    let cache = process_with(&server.url(), waiting).await;
+    assert_eq!(cache.scope(near(1, &source)).await, 0);
+    let mut publishing = cache.publish(event).into_future();
+    assert!(futures::poll!(publishing.as_mut()).is_pending(), "it waits");
+    for part in 0..10 {
+        assert_eq!(cache.scope(over_near(1, part, &source)).await, 0);
+    }
+    assert!(futures::poll!(publishing.as_mut()).is_pending(), "it still waits");
+    source.loads() - 1
+}
+
+#[tokio::test]
+async fn what_is_kept_in_memory_alone_is_used_while_something_else_is_made_invalid() {
+    assert_eq!(loads_while_published(&Noted { id: 1 }).await, 0);
+}
+
+#[tokio::test]
+async fn what_is_being_made_invalid_is_not_used() {
+    assert_eq!(loads_while_published(&Changed { id: 1 }).await, 10);
 }
