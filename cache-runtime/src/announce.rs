@@ -1,7 +1,10 @@
 //! What an invalidation tells the second tier and the other processes, and who has heard of it.
 
 use std::any::{Any, TypeId};
-use std::sync::Arc;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use crate::error::Error;
@@ -16,11 +19,18 @@ use crate::rules::Rule;
 use crate::second::{Announcing, Second};
 use crate::steps::Step;
 use crate::store::{Ending, Invalidated, Invalidation, Token as LeaseToken};
-use crate::timer;
+use crate::sync::lock;
+use crate::timer::{self, in_time};
 use crate::token::Token;
 
 /// Plans after which routes that change all the time are left to the journal.
 const MOST_PLANS: usize = 8;
+
+/// How long an invalidation may be under way, beside what its operations may take: then it waits in the journal.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// More operations than one invalidation waits for, one after the other, if none of them is late.
+const OPERATIONS: u32 = 16;
 
 /// The pause between two looks at who has applied an event, at first and at most.
 const POLLS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
@@ -126,7 +136,8 @@ fn array(texts: &[String]) -> Vec<u8> {
     serde_json::to_vec(texts).expect("an array of text is JSON")
 }
 
-/// An announcement on its way. Where that ends early, by a panic or with its runtime, it waits in the journal.
+/// An announcement on its way. Where that ends early, by a panic, with its runtime or because nobody drives that, it waits in
+/// the journal.
 struct Sending {
     node: Arc<Node>,
     announcement: Announcement,
@@ -135,9 +146,11 @@ struct Sending {
     announcing: Announcing,
 }
 
+/// Its place on the bus, if it has one, and whether the subscribers of this process could be told, after that.
+type Sent = (Option<Token>, Result<(), Error>);
+
 impl Sending {
-    /// Its place on the bus, if it has one, and whether the subscribers of this process could be told, after that.
-    async fn run(mut self) -> (Option<Token>, Result<(), Error>) {
+    async fn run(mut self) -> Sent {
         let token = send(&self.node, &mut self.announcement, &mut self.announcing).await;
         self.is_sent = true;
         (token, self.hand_out())
@@ -181,12 +194,41 @@ pub(crate) async fn announce(node: &Arc<Node>, announcement: Announcement) -> Re
     announcing.add(node.slots(announcement.plan.texts()));
     fence(node, &announcement.plan);
     let sending = Sending { node: Arc::clone(node), announcement, is_sent: false, announcing };
-    // Where the runtime is shutting down, nothing is known of what was sent: it waits.
-    let (token, heard) = second.runtime.spawn(sending.run()).await.unwrap_or((None, Ok(())));
+    let (token, heard) = in_own_task(second, sending.run()).await;
     if let Some(texts) = watched {
         node.steps.at(Step::Invalidated { texts: &texts, applied: token.is_some() }).await;
     }
     heard.map(|()| Receipt::announced(invalidated, token))
+}
+
+/// What is under way in a task, unless it was taken from there.
+type Place = Mutex<Option<Pin<Box<dyn Future<Output = Sent> + Send>>>>;
+
+/// Runs it in a task. Where the task's runtime is shutting down, or nobody drives it, nothing is known of what was sent: it
+/// is dropped, and waits in the journal.
+async fn in_own_task(second: &Second, sending: impl Future<Output = Sent> + Send + 'static) -> Sent {
+    let place: Arc<Place> = Arc::new(Mutex::new(Some(Box::pin(sending))));
+    let of_task = Arc::clone(&place);
+    let mut task = second.runtime.spawn(poll_fn(move |context| poll_in(&of_task, context)));
+    let patience = second.settings.op_timeout.saturating_mul(OPERATIONS).saturating_add(PATIENCE);
+    let mut sent = in_time(patience, &mut task).await;
+    let unfinished = lock(&place).take();
+    if unfinished.is_none() && sent.is_none() {
+        // It has come to its end this very moment.
+        sent = Some(task.await);
+    } else {
+        task.abort();
+    }
+    drop(unfinished);
+    sent.and_then(Result::ok).unwrap_or((None, Ok(())))
+}
+
+fn poll_in(place: &Place, context: &mut Context<'_>) -> Poll<Sent> {
+    let mut place = lock(place);
+    let Some(sending) = &mut *place else { return Poll::Ready((None, Ok(()))) };
+    let sent = ready!(sending.as_mut().poll(context));
+    *place = None;
+    Poll::Ready(sent)
 }
 
 fn fence(node: &Node, plan: &Plan) {

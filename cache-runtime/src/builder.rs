@@ -187,6 +187,11 @@ impl Builder {
     /// Builds the cache. Embedded, nothing is waited for; with a second tier it connects, on the current tokio runtime,
     /// which then runs the cache's own tasks.
     ///
+    /// Somebody has to drive that runtime for as long as the cache is used (threads of its own do, `block_on` does until it
+    /// returns). While nobody does, a call that asks the second tier waits; what is published, put or made invalid takes
+    /// effect in this process, and is [`Queued`](crate::Delivery::Queued) after 16 times the `op_timeout` and a second. A
+    /// runtime that was shut down is not waited for.
+    ///
     /// # Errors
     ///
     /// [`Error::Name`] for a name that cannot stand in keys, [`Error::Overlap`] and [`Error::EventName`] for cached

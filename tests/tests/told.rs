@@ -206,3 +206,58 @@ async fn events_whose_own_code_panics_do_not_end_the_reading_of_the_bus() {
     while heard(&mut events).await.id != 3 {}
     assert!(events.missed() > 0, "it was pushed out");
 }
+
+/// The runtime that the cache was built on, and the cache, whose operations may take a moment.
+fn built_on(server: &RedisServer) -> (Runtime, Cache) {
+    let own = runtime();
+    let quick = |builder: cache_runtime::Builder| builder.op_timeout(Duration::from_millis(100));
+    let cache = own.block_on(process_with(&server.url(), quick));
+    (own, cache)
+}
+
+/// Fails if it hangs.
+async fn in_time<T>(publishing: impl IntoFuture<Output = T>) -> T {
+    tokio::time::timeout(SOON, publishing.into_future()).await.expect("it does not hang")
+}
+
+#[test]
+fn what_is_made_invalid_while_nobody_drives_its_runtime_is_kept_and_heard() {
+    let server = RedisServer::start();
+    let (own, cache) = built_on(&server);
+    let before = messages(&server);
+    runtime().block_on(async {
+        let mut notes = cache.subscribe::<Noted>();
+        let receipt = in_time(cache.publish(&Noted { id: 1 })).await.expect("it is kept");
+        assert_eq!((receipt.delivery(), cache.health().queued()), (Delivery::Queued, 1));
+        assert_eq!(next(&mut notes).await, 1);
+        let entry = thing_entry(1).within(&cache);
+        let receipt = in_time(entry.put(2)).await.expect("it is kept");
+        assert_eq!((receipt.delivery(), cache.health().queued()), (Delivery::Queued, 2));
+    });
+    own.block_on(eventually(SOON, async || cache.health().queued() == 0));
+    assert_eq!(messages(&server), before + 1, "both are told at once, and not by their tasks as well");
+}
+
+/// Nobody knows what the server has done.
+#[test]
+fn what_was_on_its_way_when_its_runtime_was_left_is_kept_and_heard() {
+    let server = RedisServer::start();
+    let (own, cache) = built_on(&server);
+    let event = Noted { id: 1 };
+    let mut notes = cache.subscribe::<Noted>();
+    server.stop();
+    let mut publishing = cache.publish(&event).into_future();
+    own.block_on(async {
+        for _ in 0..10 {
+            assert!(futures::poll!(publishing.as_mut()).is_pending(), "the server does not answer");
+            tokio::task::yield_now().await;
+        }
+    });
+    runtime().block_on(async {
+        let receipt = in_time(publishing).await.expect("it is kept");
+        assert_eq!((receipt.delivery(), cache.health().queued()), (Delivery::Queued, 1));
+        assert_eq!(next(&mut notes).await, 1);
+    });
+    server.resume();
+    own.block_on(eventually(SOON, async || cache.health().queued() == 0));
+}
