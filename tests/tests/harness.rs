@@ -388,6 +388,52 @@ mod proxy {
         assert!(took >= Duration::from_millis(95), "10 kB at 100 kB per second came in {took:?}");
     }
 
+    /// It would take ten seconds.
+    #[test]
+    fn what_was_throttled_arrives_when_that_is_over() {
+        for is_replaced in [false, true] {
+            let world = world();
+            let mut client = world.client("shop:pool");
+            world.server.cli(&["SETRANGE", "large", "9999", "x"]);
+            world.proxy.all().replies(Fault::Throttle(1_000));
+            client.send(&["GET", "large"]).expect("the connection stands");
+            has_come(&world, 10_000);
+            let begun = Instant::now();
+            if is_replaced {
+                world.proxy.all().replies(Fault::Pass);
+            } else {
+                world.proxy.heal();
+            }
+            let Reply::Bytes(large) = client.receive().expect("nothing throttles it any more") else {
+                panic!("it is text")
+            };
+            assert_eq!(large.len(), 10_000);
+            ping(&mut client);
+            assert!(begun.elapsed() < Duration::from_secs(5), "it came in {:?}", begun.elapsed());
+        }
+    }
+
+    /// What is slow already can be held, too: it would take a quarter of a minute.
+    #[test]
+    fn what_is_throttled_can_be_held() {
+        let world = world();
+        let mut client = world.client_within(10 * SILENCE);
+        world.proxy.all().replies(Fault::Throttle(1));
+        client.send(&["GET", "key"]).expect("the connection stands");
+        has_come(&world, 1);
+        world.proxy.all().replies(Fault::Hold);
+        assert!(client.receive().is_err(), "it is held");
+        world.proxy.heal();
+        assert_eq!(client.receive().expect("it was held"), Reply::Bytes(b"0123456789".to_vec()));
+    }
+
+    /// Waits until so many bytes of replies are with the proxy.
+    fn has_come(world: &World, bytes: u64) {
+        while world.proxy.connections().iter().all(|connection| connection.replied < bytes) {
+            std::thread::yield_now();
+        }
+    }
+
     #[test]
     fn a_reply_is_cut_in_its_middle() {
         let world = world();

@@ -37,7 +37,7 @@ pub enum Fault {
     /// They are lost, and from then on whatever follows them, the end of the connection included, even when this fault is
     /// over: a half-open connection. Only a cut ends it.
     Drop,
-    /// They arrive at so many bytes per second.
+    /// They arrive at so many bytes per second, for as long as this applies.
     Throttle(u32),
     /// So many bytes pass, counted on each connection from when the fault is set; then the connection is closed, both ways.
     CutAfter(usize),
@@ -191,7 +191,8 @@ impl FaultProxy {
         self.order(Order::Accept).expect("the port is reserved for this proxy");
     }
 
-    /// Takes all faults away and accepts connections. What was dropped stays lost.
+    /// Takes all faults away and accepts connections: what was held or throttled arrives at once, what is delayed already
+    /// arrives when it was to, and what follows it not before. What was dropped stays lost.
     ///
     /// # Panics
     ///

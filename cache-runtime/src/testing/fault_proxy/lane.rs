@@ -61,19 +61,41 @@ impl<'a> Lane<'a> {
             let read = from.read(&mut buffer).await;
             let bytes = &buffer[..*read.as_ref().unwrap_or(&0)];
             self.live.see(self.direction, bytes);
-            let fault = self.fault().await;
-            self.silenced |= fault == Fault::Drop;
-            if self.silenced && bytes.is_empty() {
+            if !bytes.is_empty() {
+                self.pass_all(bytes, &queue).await?;
+                continue;
+            }
+            self.silenced |= self.fault().await == Fault::Drop;
+            if self.silenced {
                 return Ok(());
             }
-            if !self.silenced && read? == 0 {
-                return send(&queue, Piece::End).await;
-            }
-            if !self.silenced {
-                self.pass(fault, bytes.to_vec(), &queue).await?;
-            }
-            self.counted.1 += bytes.len();
+            read?;
+            return send(&queue, Piece::End).await;
         }
+    }
+
+    /// Passes bytes on. What applies is asked again before each piece of what is throttled: it may be over by then.
+    async fn pass_all(&mut self, mut bytes: &[u8], queue: &Sender<Piece>) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let fault = self.fault().await;
+            self.silenced |= fault == Fault::Drop;
+            let mut length = bytes.len();
+            if let Fault::Throttle(per_second) = fault
+                && !self.silenced
+            {
+                length = length.min(piece_of(per_second));
+                if !self.paced(length, per_second).await {
+                    continue;
+                }
+            }
+            let (piece, rest) = bytes.split_at(length);
+            if !self.silenced {
+                self.pass(fault, piece.to_vec(), queue).await?;
+            }
+            self.counted.1 += length;
+            bytes = rest;
+        }
+        Ok(())
     }
 
     /// What applies to the bytes that have just arrived. While it is [`Fault::Hold`], they wait here.
@@ -96,9 +118,10 @@ impl<'a> Lane<'a> {
     async fn pass(&mut self, fault: Fault, mut bytes: Vec<u8>, queue: &Sender<Piece>) -> io::Result<()> {
         let passed = self.counted.1;
         match fault {
-            Fault::Pass | Fault::Hold | Fault::Drop => self.queue(bytes, Duration::ZERO, queue).await,
+            Fault::Pass | Fault::Hold | Fault::Drop | Fault::Throttle(_) => {
+                self.queue(bytes, Duration::ZERO, queue).await
+            }
             Fault::Delay(delay) => self.queue(bytes, delay, queue).await,
-            Fault::Throttle(per_second) => self.throttle(bytes, per_second.max(1), queue).await,
             Fault::CutAfter(length) if passed + bytes.len() < length => self.queue(bytes, Duration::ZERO, queue).await,
             Fault::CutAfter(length) => {
                 bytes.truncate(length.saturating_sub(passed));
@@ -119,15 +142,28 @@ impl<'a> Lane<'a> {
         send(queue, Piece::Bytes { due: self.due, bytes }).await
     }
 
-    async fn throttle(&mut self, bytes: Vec<u8>, per_second: u32, queue: &Sender<Piece>) -> io::Result<()> {
-        let length = (per_second / THROTTLED_PIECES).max(1);
-        let time = Duration::from_secs(1) * length / per_second;
-        for piece in bytes.chunks(usize::try_from(length).unwrap_or(usize::MAX)) {
-            self.due = self.due.max(Instant::now()) + time;
-            send(queue, Piece::Bytes { due: self.due, bytes: piece.to_vec() }).await?;
+    /// Waits until so many throttled bytes are due. False as soon as another rule applies: they are not throttled then, or
+    /// not so much.
+    async fn paced(&mut self, length: usize, per_second: u32) -> bool {
+        let (live, shared, direction, rule) = (self.live, self.shared, self.direction, self.counted.0);
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        let due = self.due.max(Instant::now()) + Duration::from_secs(1) * length / per_second.max(1);
+        let is_over = || (shared.rules.find(live, direction).rule != rule).then_some(());
+        tokio::select! {
+            biased;
+            () = shared.rules.until(is_over) => false,
+            // tidy: sleep because a slow network is what was asked for
+            () = sleep_until(due) => {
+                self.due = due;
+                true
+            }
         }
-        Ok(())
     }
+}
+
+/// How many throttled bytes pass at once.
+fn piece_of(per_second: u32) -> usize {
+    usize::try_from((per_second / THROTTLED_PIECES).max(1)).unwrap_or(usize::MAX)
 }
 
 async fn send(queue: &Sender<Piece>, piece: Piece) -> io::Result<()> {
