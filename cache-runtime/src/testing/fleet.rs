@@ -215,7 +215,8 @@ struct Address {
 
 impl Address {
     fn parse(url: &str) -> io::Result<Self> {
-        let wrong = || io::Error::other(format!("`{url}`: a fleet wants `redis://[user:password@]host[:port][/db]`"));
+        // The URL is not quoted: a password may be anywhere in it.
+        let wrong = || io::Error::other("a fleet wants a URL like `redis://[user:password@]host[:port][/db]`");
         let rest = url.strip_prefix("redis://").ok_or_else(wrong)?;
         let (authority, after) = rest.find(['/', '?']).map_or((rest, ""), |end| rest.split_at(end));
         let (login, host) = authority.rfind('@').map_or(("", authority), |end| authority.split_at(end + 1));
@@ -257,6 +258,18 @@ mod tests {
     fn what_is_not_one_server_by_tcp_is_refused() {
         for url in ["unix:///tmp/socket", "redis-cluster://127.0.0.1", "rediss://127.0.0.1", "127.0.0.1:6379"] {
             assert!(Address::parse(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_tells_no_password() {
+        for url in [
+            "rediss://shop:s3cret@127.0.0.1",
+            "redis-sentinel://127.0.0.1/shop?sentinel_password=s3cret",
+            "shop:s3cret@127.0.0.1:6379",
+        ] {
+            let refusal = Address::parse(url).err().expect("it is no URL of one server by TCP").to_string();
+            assert!(!refusal.contains("s3cret"), "{refusal}");
         }
     }
 }
