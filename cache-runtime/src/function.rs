@@ -225,6 +225,11 @@ impl Function {
         self.number.store(number, Ordering::Relaxed);
     }
 
+    /// Its module and its name: `shop::users::load_user`. Methods of one module may share it.
+    pub(crate) fn path(&self) -> String {
+        format!("{}::{}", self.spec.module, self.spec.name)
+    }
+
     /// Name and place, for messages.
     pub(crate) fn place(&self) -> String {
         let Spec { name, template, file, line, .. } = &self.spec;

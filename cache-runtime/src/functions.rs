@@ -42,7 +42,7 @@ impl State {
         Self {
             counts: Counts::default(),
             hits: Mutex::default(),
-            handles: Handles::new(function.spec().name),
+            handles: Handles::new(function),
             load_nanos: AtomicU64::new(0),
             codec: CodecChoice::default(),
             second: Finds::default(),

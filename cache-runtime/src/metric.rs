@@ -16,7 +16,8 @@ macro_rules! metrics {
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// Its name for exporters; the label `function` tells whose it is.
+            /// Its name for exporters. The labels tell whose it is: `function` the path of the cached function, such as
+            /// `shop::users::load_user`, and `key` its key template.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {

@@ -6,9 +6,11 @@
 
 use std::time::Duration;
 
+use crate::function::Function;
 use crate::metric::Metric;
 
-/// The handles of one function, labelled `function`.
+/// The handles of one function. Its path alone, the label `function`, would be that of other methods too; with its key
+/// template, the label `key`, it is its own.
 #[cfg(feature = "metrics")]
 pub(crate) struct Handles {
     counters: [metrics::Counter; Metric::ALL.len()],
@@ -17,11 +19,12 @@ pub(crate) struct Handles {
 
 #[cfg(feature = "metrics")]
 impl Handles {
-    pub(crate) fn new(function: &'static str) -> Self {
-        let counter = |metric: &Metric| metrics::counter!(metric.name(), "function" => function);
+    pub(crate) fn new(function: &Function) -> Self {
+        let (path, key) = (metrics::SharedString::from(function.path()), function.spec().template);
+        let counter = |metric: &Metric| metrics::counter!(metric.name(), "function" => path.clone(), "key" => key);
         Self {
             counters: std::array::from_fn(|place| counter(&Metric::ALL[place])),
-            load_seconds: metrics::histogram!("cache_load_seconds", "function" => function),
+            load_seconds: metrics::histogram!("cache_load_seconds", "function" => path.clone(), "key" => key),
         }
     }
 
@@ -71,7 +74,7 @@ pub(crate) struct Handles;
 #[cfg(not(feature = "metrics"))]
 #[expect(clippy::unused_self, reason = "the same calls as with the feature")]
 impl Handles {
-    pub(crate) fn new(_function: &'static str) -> Self {
+    pub(crate) fn new(_function: &Function) -> Self {
         Self
     }
 

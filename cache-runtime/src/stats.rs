@@ -26,6 +26,12 @@ impl FunctionStats {
         }
     }
 
+    /// Whose counts these are.
+    #[cfg(feature = "testing")]
+    pub(crate) fn function(&self) -> &'static Function {
+        self.function
+    }
+
     /// The function's name.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -36,6 +42,12 @@ impl FunctionStats {
     #[must_use]
     pub fn module(&self) -> &'static str {
         self.function.spec().module
+    }
+
+    /// Its key template: it tells apart methods that have the same name in the same module.
+    #[must_use]
+    pub fn template(&self) -> &'static str {
+        self.function.spec().template
     }
 
     /// One count.

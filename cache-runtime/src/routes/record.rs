@@ -57,7 +57,7 @@ impl Record {
             Subscription { event: route.event.to_owned(), keys }
         };
         Self {
-            function: format!("{}::{}", spec.module, spec.name),
+            function: function.path(),
             version: spec.version,
             subscription: route.map(subscription),
             linked: Some((function, route)),

@@ -1,6 +1,9 @@
 //! What one test made its caches do, counted.
 
+use std::ptr;
+
 use crate::cache::Cache;
+use crate::function::Function;
 use crate::metric::Metric;
 
 /// Counts what some caches did for each function since it was made: loads, hits, invalidations.
@@ -31,7 +34,20 @@ use crate::metric::Metric;
 pub struct Recorder {
     caches: Vec<Cache>,
     /// What had been counted when this was made, as [`Recorder::counted`] tells it.
-    before: Vec<(String, Vec<u64>)>,
+    before: Vec<Counted>,
+}
+
+/// What the caches counted for one function, in the order of [`Metric::ALL`].
+#[derive(Clone, Debug)]
+struct Counted {
+    function: &'static Function,
+    counts: Vec<u64>,
+}
+
+impl Counted {
+    fn is_of(&self, other: &Self) -> bool {
+        ptr::eq(self.function, other.function)
+    }
 }
 
 impl Recorder {
@@ -54,7 +70,8 @@ impl Recorder {
         self.before = self.counted();
     }
 
-    /// One count of the function with this name: `load_user`, or `users::load_user` where several have that name.
+    /// One count of the function with this name: `load_user`; `users::load_user` where several have that name; its key
+    /// template, `user:<tenant>:<id>`, where several stand in one module, as methods do.
     ///
     /// # Panics
     ///
@@ -63,17 +80,13 @@ impl Recorder {
     #[track_caller]
     pub fn count(&self, function: &str, metric: Metric) -> u64 {
         let now = self.counted();
-        let found: Vec<_> = now.iter().filter(|(path, _)| is_named(path, function)).collect();
-        let paths = |all: &[&(String, _)]| all.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>().join(", ");
-        match found.as_slice() {
-            [(path, counts)] => {
-                let before = self.before.iter().find(|(other, _)| other == path);
-                counts[metric as usize] - before.map_or(0, |(_, counts)| counts[metric as usize])
+        match found(&now, function).as_slice() {
+            [one] => {
+                let before = self.before.iter().find(|before| before.is_of(one));
+                one.counts[metric as usize] - before.map_or(0, |before| before.counts[metric as usize])
             }
-            [] => {
-                panic!("no cached function is named `{function}`; there are {}", paths(&now.iter().collect::<Vec<_>>()))
-            }
-            several => panic!("several cached functions are named `{function}`: {}", paths(several)),
+            [] => panic!("no cached function is named `{function}`; there are {}", listed(&now)),
+            several => panic!("several cached functions are named `{function}`: {}", listed(several.iter().copied())),
         }
     }
 
@@ -99,22 +112,35 @@ impl Recorder {
         [Metric::HitL1, Metric::HitL2, Metric::Stale].map(|metric| self.count(function, metric)).iter().sum()
     }
 
-    /// The functions of the program by path, and their counts in the order of [`Metric::ALL`].
-    fn counted(&self) -> Vec<(String, Vec<u64>)> {
-        let mut sums: Vec<(String, Vec<u64>)> = Vec::new();
+    /// The functions of the program, and what all caches counted for each of them.
+    fn counted(&self) -> Vec<Counted> {
+        let mut sums: Vec<Counted> = Vec::new();
         for stats in self.caches.iter().flat_map(Cache::stats) {
-            let path = format!("{}::{}", stats.module(), stats.name());
-            let counts = Metric::ALL.iter().map(|metric| stats.count(*metric));
-            match sums.iter_mut().find(|(other, _)| *other == path) {
-                Some((_, sum)) => sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count),
-                None => sums.push((path, counts.collect())),
+            let counts = Metric::ALL.iter().map(|metric| stats.count(*metric)).collect();
+            let counted = Counted { function: stats.function(), counts };
+            match sums.iter_mut().find(|other| other.is_of(&counted)) {
+                Some(sum) => sum.counts.iter_mut().zip(counted.counts).for_each(|(sum, count)| *sum += count),
+                None => sums.push(counted),
             }
         }
         sums
     }
 }
 
+/// Those with this name; where there are none, those with this key template.
+fn found<'a>(all: &'a [Counted], name: &str) -> Vec<&'a Counted> {
+    let of = |has: &dyn Fn(&Function) -> bool| all.iter().filter(|one| has(one.function)).collect::<Vec<_>>();
+    let named = of(&|function| is_named(&function.path(), name));
+    if named.is_empty() { of(&|function| function.spec().template == name) } else { named }
+}
+
 /// Whether the path ends in this name, at its beginning or after a `::`.
 fn is_named(path: &str, name: &str) -> bool {
     path.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with("::"))
+}
+
+/// As they stand in a message: two in one module have the same path.
+fn listed<'a>(all: impl IntoIterator<Item = &'a Counted>) -> String {
+    let named = |one: &Counted| format!("{} (key `{}`)", one.function.path(), one.function.spec().template);
+    all.into_iter().map(named).collect::<Vec<_>>().join(", ")
 }

@@ -24,6 +24,25 @@ async fn level(id: u64, #[cache(skip)] source: &AtomicU64) -> u64 {
     source.load(Ordering::SeqCst)
 }
 
+/// Two methods of one name in one module.
+struct Users;
+
+impl Users {
+    #[cached(ttl = "5m", key = "user:<id>", skip(self))]
+    async fn find(&self, id: u64) -> u64 {
+        id
+    }
+}
+
+struct Orders;
+
+impl Orders {
+    #[cached(ttl = "5m", key = "order:<id>", skip(self))]
+    async fn find(&self, id: u64) -> u64 {
+        id
+    }
+}
+
 mod other {
     use cache_runtime::cached;
 
@@ -71,6 +90,25 @@ async fn a_name_of_two_functions_is_refused() {
 #[should_panic(expected = "no cached function is named `quare`; there are ")]
 async fn a_name_of_no_function_is_refused() {
     let _ = recorded().await.1.loads("quare");
+}
+
+#[tokio::test]
+async fn methods_of_one_name_are_counted_each_by_itself() {
+    let (cache, recorder) = recorded().await;
+    cache.scope(async { [Users.find(1).await, Users.find(1).await, Orders.find(1).await] }).await;
+    let counts = |template| (recorder.loads(template), recorder.hits(template));
+    assert_eq!((counts("user:<id>"), counts("order:<id>")), ((1, 1), (1, 0)));
+    let found = cache.stats().into_iter().filter(|stats| stats.name() == "find");
+    let loads: Vec<_> = found.map(|stats| (stats.template(), stats.loads())).collect();
+    assert_eq!(loads, [("user:<id>", 1), ("order:<id>", 1)]);
+}
+
+#[tokio::test]
+#[should_panic(
+    expected = "several cached functions are named `find`: testing::parts::find (key `user:<id>`), testing::parts::find (key `order:<id>`)"
+)]
+async fn a_name_of_two_methods_is_refused() {
+    let _ = recorded().await.1.loads("find");
 }
 
 // Server.
