@@ -134,10 +134,10 @@ impl<T: Value> Entry<T> {
     pub async fn put(&self, value: T) -> Result<Receipt, Error> {
         let (node, address) = (&self.node, &self.address);
         node.steps.at(Step::Invalidating).await;
-        node.count(address.function, Metric::Invalidated);
         let absent = (self.keeping.is_absent)(&value);
         let (kept, share) = ((self.keeping.keep)(&value), node.dice.share());
         let Some(second) = &node.second else {
+            node.count(address.function, Metric::Invalidated);
             let fence = node.epochs.bump_for_put(address.slots.key, &address.slots.groups);
             if let Some(full) = address.function.lifetime(absent)
                 && let Some(bytes) = weigh(&value)
@@ -186,8 +186,8 @@ impl<T: Value> Entry<T> {
         self.node.steps.at(Step::Invalidating).await;
         self.node.epochs.bump(self.address.slots.key);
         self.node.l1.remove(&self.address.key);
-        self.node.count(self.address.function, Metric::Invalidated);
         let Some(second) = &self.node.second else {
+            self.node.count(self.address.function, Metric::Invalidated);
             self.has_ended().await;
             return Ok(Receipt::applied(1));
         };

@@ -8,6 +8,7 @@ use crate::claim::{Allowance, Refresh};
 use crate::clock::Moment;
 use crate::codec::Coder;
 use crate::context::{Context, Scoped};
+use crate::fault::Fault;
 use crate::flight::Lead;
 use crate::function::Function;
 use crate::key::Key;
@@ -114,34 +115,54 @@ impl Loading {
             let verdict = match &mut claim {
                 Tenure::Leased(lease, allowance) => fill.under_lease(lease, allowance).await,
                 Tenure::Refresh(refresh) => Box::pin(fill.in_place_of(refresh)).await,
-                Tenure::Embedded | Tenure::Without(_) => true,
+                Tenure::Embedded | Tenure::Without(_) => Verdict::Accepted,
             };
             // A lease that did not end is given back, a permit too.
             drop(claim);
             if took > missed.load_timeout() {
                 lead.too_late();
             }
-            let accepted = lead.may_keep(node.fence(address)) && verdict;
-            match lives.near {
-                _ if !accepted => {
+            let verdict = if lead.may_keep(node.fence(address)) { verdict } else { Verdict::Overtaken };
+            match (verdict, lives.near) {
+                (Verdict::Overtaken, _) => {
                     node.count(address.function, Metric::RefusedFill);
                     node.steps.note(Step::Refused { load, key });
                 }
-                None => node.count(address.function, Metric::NotKept),
+                (Verdict::Accepted | Verdict::Unknown, None) => node.count(address.function, Metric::NotKept),
+                // Whatever hindered it is counted.
+                (Verdict::Unknown, Some(_)) => node.steps.note(Step::Refused { load, key }),
                 // Kept under the fence of the flight's beginning: an invalidation from here on finds it unusable.
-                Some(life) => {
+                (Verdict::Accepted, Some(life)) => {
                     let (kept, bytes, fence) = (value.kept.clone(), value.bytes, lead.fence());
                     node.fill(address, Filling { kept, bytes, life, fence });
                     node.steps.note(Step::Kept { load, key });
                 }
             }
-            lead.finish(value.kept, accepted);
+            lead.finish(value.kept, verdict == Verdict::Accepted);
         })
     }
 }
 
 /// What is still to be done when a load has ended.
 type Settling = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What the second tier says of a load when its value is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Nothing overtook it.
+    Accepted,
+    /// Its lease is gone, or what it was to replace: by an invalidation, or for too long a time.
+    Overtaken,
+    /// Nothing: it did not answer, or could not be asked.
+    Unknown,
+}
+
+impl Verdict {
+    /// Of a fill that was done if this is true.
+    fn of(done: bool) -> Self {
+        if done { Self::Accepted } else { Self::Overtaken }
+    }
+}
 
 /// How long a value lives in each tier, shortened by the same jitter.
 struct Lives {
@@ -173,9 +194,9 @@ struct Fill<'a> {
 }
 
 impl Fill<'_> {
-    /// Ends the lease, with the value where it may be stored. Tells whether no invalidation overtook the load.
-    async fn under_lease(&self, lease: &mut Lease, allowance: &mut Allowance) -> bool {
-        let Some(second) = &self.node.second else { return false };
+    /// Ends the lease, with the value where it may be stored.
+    async fn under_lease(&self, lease: &mut Lease, allowance: &mut Allowance) -> Verdict {
+        let Some(second) = &self.node.second else { return Verdict::Unknown };
         if !self.node.rules.holds(Rule::Snapshot) {
             Box::pin(self.late_snapshot(second, lease)).await;
         }
@@ -190,38 +211,37 @@ impl Fill<'_> {
             None => Ending::Release,
         };
         let end = pin!(lease.end(&second.store, self.address, ending));
-        match allowance.spend(second.settings.op_timeout, end).await {
-            Ok(accepted) => {
-                if accepted && slot.is_some() {
-                    self.node.count(self.address.function, Metric::FilledL2);
-                }
-                accepted
-            }
-            Err(fault) => {
-                self.node.count(self.address.function, Metric::FaultL2);
-                tracing::debug!(%fault, key = self.address.entry(), "a value was not stored");
-                false
-            }
-        }
+        let ended = allowance.spend(second.settings.op_timeout, end).await;
+        self.judged(ended, slot.is_some())
     }
 
     /// Puts the value in the place of the stale one, if that still stands there: what was invalidated meanwhile is gone.
-    async fn in_place_of(&self, refresh: &Refresh) -> bool {
-        let Some(second) = &self.node.second else { return false };
+    async fn in_place_of(&self, refresh: &Refresh) -> Verdict {
+        let Some(second) = &self.node.second else { return Verdict::Unknown };
         // Not to be stored any more: the stale one ends by itself.
-        let Some((bytes, life)) = self.slot(second, &refresh.snapshot) else { return false };
+        let Some((bytes, life)) = self.slot(second, &refresh.snapshot) else { return Verdict::Unknown };
         if !self.node.rules.holds(Rule::FillToken) {
             return put(second, self.address, bytes, life).await;
         }
         let address = self.address;
-        match second.store.supersede(address.entry(), &refresh.head, &bytes, life, &address.stamps).await {
-            Ok(ended) => ended.held && ended.stamps.iter().map(Option::as_ref).eq(refresh.snapshot.iter().map(Some)),
-            Err(fault) => {
-                self.node.count(self.address.function, Metric::FaultL2);
-                tracing::debug!(%fault, key = self.address.entry(), "a refreshed value was not stored");
-                false
-            }
+        let ended = second.store.supersede(address.entry(), &refresh.head, &bytes, life, &address.stamps).await;
+        let is_current = |stamps: Vec<Option<Stamp>>| stamps.into_iter().eq(refresh.snapshot.iter().copied().map(Some));
+        self.judged(ended.map(|ended| ended.held && is_current(ended.stamps)), true)
+    }
+
+    /// What the second tier's answer means, counted; with a value it was filled.
+    fn judged(&self, answer: Result<bool, Fault>, with_value: bool) -> Verdict {
+        let function = self.address.function;
+        let unknown = |fault| {
+            self.node.count(function, Metric::FaultL2);
+            tracing::debug!(%fault, key = self.address.entry(), "a value was not stored");
+            Verdict::Unknown
+        };
+        let verdict = answer.map_or_else(unknown, Verdict::of);
+        if verdict == Verdict::Accepted && with_value {
+            self.node.count(function, Metric::FilledL2);
         }
+        verdict
     }
 
     /// Puts a snapshot of now in the place of the one from before the load.
@@ -252,8 +272,8 @@ impl Fill<'_> {
 }
 
 /// Stores a value whatever stands there.
-async fn put(second: &Second, address: &Address, bytes: Vec<u8>, life: Duration) -> bool {
+async fn put(second: &Second, address: &Address, bytes: Vec<u8>, life: Duration) -> Verdict {
     let put = Some((address.entry().to_owned(), bytes, life));
     let invalidation = Invalidation { put, ..Invalidation::default() };
-    second.store.invalidate(&invalidation, None).await.is_ok()
+    Verdict::of(second.store.invalidate(&invalidation, None).await.is_ok())
 }

@@ -51,7 +51,7 @@ metrics! {
     Joined => "cache_joined_total",
     /// Loads that ended with the function's own error.
     LoadError => "cache_load_errors_total",
-    /// Loaded values that were not kept because an invalidation overtook their load.
+    /// Loaded values that were not kept because their load was overtaken: by an invalidation, or by the end of its time.
     RefusedFill => "cache_refused_fills_total",
     /// Loaded values that were not kept because the attribute says so: `None`, `store_if`, `l1 = off`.
     NotKept => "cache_not_kept_total",
@@ -61,7 +61,7 @@ metrics! {
     LoadTimeout => "cache_load_timeouts_total",
     /// Times that another process's load of the same key was waited for.
     Waited => "cache_waited_total",
-    /// Values that were filled into the second tier.
+    /// Values that were filled into the second tier, by refreshes too.
     FilledL2 => "cache_fills_l2_total",
     /// Reads, leases and fills that the second tier did not do: it was away, slow, full or read-only.
     FaultL2 => "cache_l2_faults_total",

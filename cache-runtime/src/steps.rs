@@ -18,7 +18,7 @@ pub(crate) enum Step<'a> {
     Loaded { load: u64, key: &'a str },
     /// The value is kept.
     Kept { load: u64, key: &'a str },
-    /// The value is not kept: an invalidation overtook its load.
+    /// The value is not kept: an invalidation overtook its load, or nobody knows whether one did.
     Refused { load: u64, key: &'a str },
     /// Something is about to become invalid.
     Invalidating,

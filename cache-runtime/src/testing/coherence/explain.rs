@@ -282,7 +282,7 @@ impl<'a> Evidence<'a> {
             What::Loaded { text, .. } if concerns(text) => Some(format!("the load of `{text}` has its value")),
             What::Kept { text, .. } if concerns(text) => Some(format!("the value of `{text}` is kept")),
             What::Refused { text, .. } if concerns(text) => {
-                Some(format!("the value of `{text}` is not kept: it was overtaken"))
+                Some(format!("the value of `{text}` is not kept: it may have been overtaken"))
             }
             What::Invalidating if self.is_of_write(event) => Some("the write announces".to_owned()),
             What::Invalidated { texts, applied } if self.is_of_write(event) || texts.iter().any(concerns) => {
