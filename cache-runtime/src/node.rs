@@ -44,7 +44,10 @@ pub(crate) struct Node {
     pub(crate) flights: Flights<Key, Kept>,
     pub(crate) functions: Functions,
     pub(crate) subscribers: Subscribers,
+    /// On which values grow old and loads take too long.
     pub(crate) time: Time,
+    /// The system's, where that is another one: what lies between this process and others is not moved by hand.
+    system_time: Option<Time>,
     pub(crate) dice: Dice,
     pub(crate) rules: Rules,
     /// How long a load may hold its key, unless its function says otherwise.
@@ -117,6 +120,7 @@ impl Node {
             flights: Flights::new(settings.rules),
             functions: Functions::new(),
             subscribers: Subscribers::default(),
+            system_time: matches!(settings.time, Time::Given(_)).then(Time::system),
             time: settings.time,
             dice: Dice::new(settings.seed),
             rules: settings.rules,
@@ -231,18 +235,38 @@ impl Node {
         Some(if node == self.id { looks } else { second.looks() })
     }
 
-    /// Until when this process may serve from its in-process tier. Read it *before* a fence.
+    /// Until when this process may serve from its in-process tier, on the clock of its entries. Read it *before* a fence.
     #[inline(always)]
     fn right(&self) -> u64 {
-        if self.rules.holds(Rule::Right) { self.right.end() } else { u64::MAX }
+        match self.time {
+            _ if !self.rules.holds(Rule::Right) => u64::MAX,
+            Time::System { .. } => self.right.end(),
+            Time::Given(_) => self.right_now(),
+        }
+    }
+
+    /// The same where its end is on another clock: for ever or not at all, as it is now.
+    #[cold]
+    fn right_now(&self) -> u64 {
+        if self.may_serve_now() { u64::MAX } else { 0 }
+    }
+
+    /// The system's clock: on it the right to serve ends, and the server's clock is known.
+    pub(crate) fn system_time(&self) -> &Time {
+        self.system_time.as_ref().unwrap_or(&self.time)
+    }
+
+    /// When something was asked that was asked at `sent`, on the system's clock; where that is another one, not earlier.
+    pub(crate) fn on_system_time(&self, sent: Moment) -> Moment {
+        self.system_time.as_ref().map_or(sent, Time::now)
     }
 
     /// Whether it may serve from there now.
     pub(crate) fn may_serve_now(&self) -> bool {
-        self.time.is_before_millis(self.right.end())
+        self.system_time().is_before_millis(self.right.end())
     }
 
-    /// The process has read the bus to its end, as of `sent`: it may serve until then and so much longer.
+    /// The process has read the bus to its end: until then, on the system's clock, it may serve.
     pub(crate) fn extend_right(&self, until: Moment) {
         self.right.extend(until.millis());
     }

@@ -40,7 +40,7 @@ pub(crate) async fn start(node: &Arc<Node>) {
         is_cold_after_loss: second.settings.on_failover == OnFailover::Cold,
         rules: node.rules,
     };
-    let hearing = Hearing { node: Arc::downgrade(node), time: node.time.clone() };
+    let hearing = Hearing { node: Arc::downgrade(node), time: node.system_time().clone() };
     let (store, table, journal) = (Arc::clone(&second.store), Arc::clone(&second.table), Arc::clone(&second.journal));
     let look = Arc::clone(&second.look);
     let reading = second.runtime.spawn(bus::run(store, hearing, table, journal, settings, look));

@@ -69,7 +69,8 @@ impl Opening<'_> {
         // No longer than this process's own attribute says, whoever stored it.
         let full = self.function.stored_lifetime(opened.envelope.absent).unwrap_or_default();
         let soft = soft.min(full);
-        let age = second.clock.latest(sent).map(|now| Duration::from_millis(now.saturating_sub(stored_at)));
+        let asked = node.on_system_time(sent);
+        let age = second.clock.latest(asked).map(|now| Duration::from_millis(now.saturating_sub(stored_at)));
         let age = age.filter(|_| stored_at > 0);
         let remaining = age.map(|age| soft.saturating_sub(age));
         let is_over = remaining.is_some_and(|remaining| remaining.is_zero());
@@ -144,7 +145,7 @@ impl Sealing<'_> {
         };
         encoded.digest ^= function.mark();
         // Unknown, it is as old as time, and never copied into an in-process tier.
-        let stored_at = second.clock.earliest(node.time.now()).unwrap_or(0);
+        let stored_at = second.clock.earliest(node.system_time().now()).unwrap_or(0);
         let times = Times { stored_at, soft: self.life, hard: self.hard, load: self.load };
         let settings =
             envelope::Settings { compress_over: second.settings.compress_over, max_value: second.settings.max_value };

@@ -2,6 +2,7 @@
 
 #![cfg(unix)]
 
+mod clock;
 mod coherence;
 mod guide;
 mod naive;
