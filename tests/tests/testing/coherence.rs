@@ -1,7 +1,7 @@
 //! The search finds each mistake, every time, and says which it is; and it finds nothing where there is none.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use cache_runtime::testing::coherence::Mistake;
 use cache_runtime::testing::{Coherence, Incoherence, Rule, assert_coherent};
@@ -168,6 +168,38 @@ async fn nor_on_several_threads() {
     finds_nothing(rightly).await;
 }
 
+/// Writes in a task of its own, as services do that are not to be cancelled.
+async fn search_spawned<W>(search: Coherence, write: impl Fn(Arc<Source>, u64, u64) -> W) -> Result<(), Incoherence>
+where
+    W: Future<Output = ()> + Send + 'static,
+{
+    let source = Arc::new(Source::default());
+    let write = async |id, version| {
+        let (cache, written) = (Cache::current(), write(Arc::clone(&source), id, version));
+        let task = tokio::spawn(async move { cache.scope(written).await });
+        task.await.expect("it does not panic");
+    };
+    search.check(async |id| item(1, id, &source).await, write).await.map(|summary| println!("{summary}"))
+}
+
+#[tokio::test]
+async fn nor_with_writes_in_tasks_of_their_own() {
+    for _ in 0..RUNS {
+        let write = async |source: Arc<Source>, id, version| rightly(&source, id, version).await;
+        search_spawned(Coherence::new().operations(4_000), write).await.expect("it is right");
+    }
+}
+
+#[tokio::test]
+async fn a_mistake_in_a_task_of_its_own_is_found() {
+    for _ in 0..RUNS {
+        let write = async |source: Arc<Source>, id, version| of_another(&source, id, version).await;
+        let found = search_spawned(Coherence::new(), write).await.expect_err("it is wrong");
+        assert!(matches!(found.mistake(), Mistake::AnnouncedOther { .. }), "{found}");
+        assert!(found.to_string().contains("the write announces"), "{found}");
+    }
+}
+
 #[tokio::test]
 async fn an_event_before_the_commit_is_found() {
     let text = finds(event_first, |mistake| *mistake == Mistake::AnnouncedEarly).await;
@@ -310,6 +342,15 @@ async fn nothing_is_found_in_a_fleet_of_strict_functions() {
     let write = async |id, version| rightly(&source, id, version).await;
     let search = Coherence::new().fleet(2).strict().operations(4_000);
     search.check(async |id| strict(id, &source).await, write).await.expect("it is right");
+}
+
+/// While the server is away, its invalidations wait there: other processes cannot know them.
+#[tokio::test]
+async fn nothing_is_found_in_a_fleet_that_writes_in_tasks_of_its_own() {
+    for seed in 0..3 {
+        let write = async |source: Arc<Source>, id, version| rightly(&source, id, version).await;
+        search_spawned(Coherence::new().fleet(3).seed(seed), write).await.expect("it is right");
+    }
 }
 
 #[tokio::test]

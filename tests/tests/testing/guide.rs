@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cache_runtime::testing::coherence::Mistake;
 use cache_runtime::testing::{Coherence, Fault, Fleet, History, ManualClock, Recorder, assert_coherent};
-use cache_runtime::{Cache, Event, Outcome, cached, emits, explain};
+use cache_runtime::{Cache, Delivery, Event, Outcome, cached, emits, explain};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Default)]
@@ -112,6 +112,14 @@ async fn a_history_is_checked() -> Result<(), Box<dyn Error>> {
     let reading = history.read(0, 7);
     reading.saw(fleet.cache(0).scope(stock(7, &db)).await?);
     history.check()?;
+
+    let writing = history.write(0, 7, 5);
+    db.set_stock(7, 5).await?;
+    let receipt = fleet.cache(0).publish(&StockChanged { item: 7 }).await?;
+    match receipt.delivery() {
+        Delivery::Applied => writing.committed(),
+        _ => writing.queued(),
+    }
     Ok(())
 }
 

@@ -158,7 +158,7 @@ impl<'a> Evidence<'a> {
             return Mistake::AnnouncedLate;
         }
         let mut announced: Vec<String> = Vec::new();
-        for event in self.events().filter(|event| event.operation == write.operation) {
+        for event in self.events().filter(|event| event.is_of(&write)) {
             if let What::Invalidated { texts, .. } = &event.what {
                 announced.extend(texts.iter().cloned());
             }
@@ -181,7 +181,7 @@ impl<'a> Evidence<'a> {
     /// From when on a load could be kept. With a second tier that is as soon as the server knows, of which nobody here sees
     /// more than when it was sent.
     fn announced_at(&self, covered: &Event, write: Written) -> Nanos {
-        let sent = self.events().find(|event| event.operation == write.operation && event.what == What::Invalidating);
+        let sent = self.events().find(|event| event.is_of(&write) && event.what == What::Invalidating);
         if self.suspicion.is_embedded { covered.at } else { sent.map_or(covered.at, |event| event.at) }
     }
 
@@ -294,7 +294,7 @@ impl<'a> Evidence<'a> {
     }
 
     fn is_of_write(&self, event: &Event) -> bool {
-        self.write.is_some_and(|write| write.operation == event.operation)
+        self.write.is_some_and(|write| event.is_of(&write))
     }
 }
 

@@ -10,11 +10,16 @@ use std::task::{Context, Poll};
 use crate::lookup::Outcome;
 use crate::testing::history::{Nanos, now};
 
+use super::run::Written;
+
 /// So many events are kept: a violation is found within far fewer.
 const KEPT: usize = 50_000;
 
 /// A read or a write of the search; 0 is none of them.
 pub(super) type Operation = u64;
+
+/// What happens in a task that the service spawned.
+const NOBODYS: Operation = 0;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +99,15 @@ pub(super) struct Entries {
     pub(super) total: u64,
 }
 
+impl Event {
+    /// Whether this write did it, or may have: in a task of its own it cannot be told from others of its process.
+    pub(super) fn is_of(&self, write: &Written) -> bool {
+        let during = write.began..=write.returned.unwrap_or(Nanos::MAX);
+        let is_anybodys = self.operation == NOBODYS && self.process == Some(write.process);
+        self.operation == write.operation || is_anybodys && during.contains(&self.at)
+    }
+}
+
 impl Log {
     /// It happens now, in the operation that is being polled.
     pub(super) fn add(&self, process: Option<usize>, what: What) {
@@ -127,16 +141,13 @@ impl Log {
         }
     }
 
-    /// Whether an invalidation of this operation waits for the server.
-    pub(super) fn is_queued(&self, operation: Operation) -> bool {
+    /// Whether something that this process made invalid during the write waits for the server. It may be another write's:
+    /// whose it is cannot be told where the service announces in a task of its own.
+    pub(super) fn is_queued(&self, write: &Written) -> bool {
         let entries = self.entries();
-        let own = entries
-            .events
-            .iter()
-            .rev()
-            .take_while(|event| event.operation != operation || !matches!(event.what, What::WriteBegins { .. }));
-        own.filter(|event| event.operation == operation)
-            .any(|event| matches!(event.what, What::Invalidated { applied: false, .. }))
+        let mut during = entries.events.iter().rev().take_while(|event| event.at >= write.began);
+        let is_of_process = |event: &Event| event.process == Some(write.process);
+        during.any(|event| is_of_process(event) && matches!(event.what, What::Invalidated { applied: false, .. }))
     }
 
     pub(super) fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -145,7 +156,7 @@ impl Log {
 }
 
 thread_local! {
-    static CURRENT: Cell<Operation> = const { Cell::new(0) };
+    static CURRENT: Cell<Operation> = const { Cell::new(NOBODYS) };
 }
 
 /// A future of which the log knows, whenever it is polled, whose it is.

@@ -91,6 +91,7 @@ pub(super) struct Run<R, W> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Written {
     pub(super) key: u64,
+    pub(super) process: usize,
     pub(super) operation: Operation,
     pub(super) began: Nanos,
     pub(super) returned: Option<Nanos>,
@@ -173,7 +174,7 @@ where
 
     async fn write_once(&self, process: usize, key: u64) {
         let operation = self.next_operation();
-        let written = Written { key, operation, began: now(), returned: None };
+        let written = Written { key, process, operation, began: now(), returned: None };
         let version = {
             let mut versions = self.versions.borrow_mut();
             versions.push(written);
@@ -186,7 +187,7 @@ where
             self.world.log.add(Some(process), What::WriteReturns { key, version });
         });
         within.await;
-        if self.world.log.is_queued(operation) {
+        if self.world.log.is_queued(&written) {
             writing.queued();
         } else {
             writing.committed();
