@@ -9,11 +9,12 @@
 //! | strict | all that were applied |
 //! | own process | all of the same process, applied or queued |
 //! | bounded | those that returned longer than `max_staleness` before it |
-//! | everywhere | those that have waited for everybody; of reads that did not join the load of another call |
+//! | everywhere | those that have waited for everybody; of reads that are known not to have joined another call's load |
 //! | causal | the one that the read's token stands for |
 //!
 //! Joined loads are an exception of `everywhere` alone: a process that hears nothing of the bus serves nothing it has kept,
-//! but a load that it began without a lease may be joined for `max_staleness`, lest it overrun its source.
+//! but a load that it began without a lease may be joined for `max_staleness`, lest it overrun its source. So a read that
+//! does not tell its [`Source`] is bound by what waited for everybody as by any other invalidation, `max_staleness` after it.
 //!
 //! Times are taken so that they can only make the check milder: that of a read before the call, that of an invalidation
 //! after its return. A process that is stopped in between moves its own times apart and accuses nobody.
@@ -26,6 +27,7 @@
 mod floor;
 mod log;
 mod report;
+mod source;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -35,6 +37,7 @@ use floor::Floor;
 pub use floor::Point;
 pub use log::{Commit, History, Reading};
 pub use report::Violation;
+pub use source::Source;
 
 /// Nanoseconds of the kernel's monotonic clock: on Linux one clock for all processes of the machine, that nobody sets.
 pub type Nanos = u64;
@@ -91,24 +94,6 @@ impl Promise {
     pub const ALL: [Self; 5] = [Self::Strict, Self::Bounded, Self::Everywhere, Self::OwnProcess, Self::Causal];
 }
 
-/// Where the answer came from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Source {
-    /// Nobody asked.
-    #[default]
-    Unknown,
-    /// The in-process tier.
-    Near,
-    /// The second tier.
-    Second,
-    /// A load of its own.
-    Load,
-    /// The load of another call.
-    Joined,
-    /// A load without the cache.
-    Bypass,
-}
-
 /// One read that was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Read {
@@ -128,7 +113,7 @@ pub struct Read {
     pub source: Source,
     /// Who loaded (or put) the value.
     pub loaded_by: ProcessNumber,
-    /// When that load began.
+    /// When that load began; 0 where nobody knows.
     pub loaded_at: Nanos,
 }
 
@@ -136,6 +121,11 @@ impl Read {
     /// Whether it may have been answered with the load of another call.
     fn may_have_joined(&self) -> bool {
         matches!(self.source, Source::Joined | Source::Unknown)
+    }
+
+    /// Who loaded the value, and when, where that is known.
+    fn load(&self) -> Option<(ProcessNumber, Nanos)> {
+        (self.loaded_at > 0).then_some((self.loaded_by, self.loaded_at))
     }
 }
 

@@ -104,7 +104,7 @@ async fn a_fleet_has_a_network_that_fails() -> Result<(), Box<dyn Error>> {
 #[tokio::test]
 async fn a_history_is_checked() -> Result<(), Box<dyn Error>> {
     let db = database();
-    let fleet = Fleet::start(1).await?;
+    let fleet = Fleet::start(2).await?;
     let history = History::new(Duration::from_secs(2));
     let writing = history.write(0, 7, 4); // process 0 writes version 4 of key 7
     fleet.cache(0).scope(set_stock(7, 4, &db)).await?;
@@ -120,6 +120,16 @@ async fn a_history_is_checked() -> Result<(), Box<dyn Error>> {
         Delivery::Applied => writing.committed(),
         _ => writing.queued(),
     }
+
+    let writing = history.write(0, 7, 6);
+    db.set_stock(7, 6).await?;
+    let event = StockChanged { item: 7 };
+    fleet.cache(0).publish(&event).everywhere(Duration::from_secs(10)).await?;
+    writing.everywhere();
+    let reading = history.read(1, 7);
+    let (count, lookups) = fleet.cache(1).scope(explain(stock(7, &db))).await;
+    reading.explained(&lookups).saw(count?);
+    history.check()?;
     Ok(())
 }
 

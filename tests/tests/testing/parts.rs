@@ -5,10 +5,10 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cache_runtime::testing::history::Promise;
+use cache_runtime::testing::history::{Promise, Source};
 use cache_runtime::testing::{Fault, Fleet, History, Recorder, RedisServer};
 use cache_runtime::{Cache, Metric, OnFailover, Outcome, cached, explain};
-use cache_tests::{eventually, eventually_ok};
+use cache_tests::{Gate, eventually, eventually_ok};
 
 /// Longer than anything here takes.
 const SOON: Duration = Duration::from_secs(10);
@@ -50,6 +50,18 @@ mod other {
     pub(super) async fn square(of: u64) -> u64 {
         of * of
     }
+}
+
+#[cached(ttl = "1h", key = "gated:<id>")]
+async fn gated(id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    let _ = id;
+    source.load().await
+}
+
+#[cached(ttl = "1h", key = "around:<id>", skip(source))]
+async fn around(id: u64, source: &Gate) -> u64 {
+    let _ = id;
+    gated(1, source).await
 }
 
 // Recorder.
@@ -266,4 +278,35 @@ fn what_is_queued_binds_its_own_process_alone() {
     assert!(history.read(0, 7).saw(1).is_some());
     history.write(0, 7, 3).everywhere();
     assert!(history.read(1, 7).saw(3).is_none() && history.read(1, 7).strictly().saw(2).is_some());
+}
+
+/// All that a read may have joined is a load: who tells that it did not is bound by what everybody has heard of.
+#[tokio::test]
+async fn what_everybody_has_heard_of_binds_a_read_that_tells_where_it_came_from() {
+    let (cache, history, source) = (cache_tests::cache().await, History::new(Duration::from_hours(1)), Gate::new());
+    source.close();
+    let read = |id| cache.scope(explain(around(id, &source)));
+    let ((_, loaded), (_, inside), (_, joined), ()) =
+        futures::join!(read(1), read(2), read(1), async { source.open() });
+    let (_, hit) = read(1).await;
+    history.write(0, 7, 1).everywhere();
+    let saw = |lookups: &[cache_runtime::Lookup], version| history.read(1, 7).explained(lookups).saw(version);
+    for (lookups, from) in [(&loaded, Source::Load), (&hit, Source::Near)] {
+        let found = saw(lookups, 0).expect("a tier gives nothing older, nor does a load of its own");
+        assert_eq!((found.promise, found.required, found.read.source), (Promise::Everywhere, 1, from));
+        assert!(saw(lookups, 1).is_none());
+    }
+    assert!(!found_text(&history).contains("loaded by"), "nobody has told who loaded it");
+    // Another call's load may be older, and what is made of it: the second loads itself, around a load of the first.
+    for lookups in [&joined, &inside] {
+        assert_eq!(Source::of(lookups), Source::Joined, "{lookups:?}");
+        assert!(saw(lookups, 0).is_none());
+    }
+    assert!(saw(&[], 0).is_none() && history.read(1, 7).saw(0).is_none(), "they do not tell");
+    assert!(history.read(1, 7).strictly().saw(0).is_some());
+    assert!(history.read(0, 7).saw(0).is_some());
+}
+
+fn found_text(history: &History) -> String {
+    history.check().expect_err("something was found").report(0, |key| key.to_string())
 }

@@ -3,6 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::lookup::Lookup;
+
 use super::{
     Checked, Checker, How, Invalidation, KeyNumber, Nanos, ProcessNumber, Promise, Reach, Read, Record, Source,
     Version, Violation, now,
@@ -65,7 +67,7 @@ impl History {
 
     /// A read of this key begins, in the process with this number.
     pub fn read(&self, process: ProcessNumber, key: KeyNumber) -> Reading<'_> {
-        Reading { history: self, process, key, began: now(), strict: false }
+        Reading { history: self, process, key, began: now(), strict: false, source: Source::Unknown }
     }
 
     /// A write of this version begins, in the process with this number.
@@ -114,12 +116,20 @@ pub struct Reading<'a> {
     key: KeyNumber,
     began: Nanos,
     strict: bool,
+    source: Source,
 }
 
 impl Reading<'_> {
     /// It leaves the in-process tier aside (`l1 = off`): it has to see what other processes wrote at once.
     pub fn strictly(self) -> Self {
         Self { strict: true, ..self }
+    }
+
+    /// What [`explain`](crate::explain()) tells of it: [`Commit::everywhere`] asks more of a read that is known not to have
+    /// joined another call's load. Calls in tasks that a load spawns are not seen: where they call cached functions, leave
+    /// this out.
+    pub fn explained(self, lookups: &[Lookup]) -> Self {
+        Self { source: Source::of(lookups), ..self }
     }
 
     /// When it began.
@@ -131,7 +141,7 @@ impl Reading<'_> {
     /// It has returned this version. Tells what it breaks, if it does.
     #[expect(clippy::must_use_candidate, reason = "`History::check` tells it too")]
     pub fn saw(self, version: Version) -> Option<Violation> {
-        let Self { history, process, key, began, strict } = self;
+        let Self { history, process, key, began, strict, source } = self;
         let mut log = history.log();
         log.add(
             process,
@@ -142,9 +152,9 @@ impl Reading<'_> {
                 ended: now(),
                 strict,
                 token: 0,
-                source: Source::Unknown,
+                source,
                 loaded_by: process,
-                loaded_at: began,
+                loaded_at: 0,
             }),
         )
     }
@@ -173,8 +183,16 @@ impl Commit<'_> {
         self.returned(Reach::Queued);
     }
 
-    /// The write has returned, and every process has heard of it
+    /// The write has returned, and every process has heard of it, or serves nothing it has kept
     /// ([`Publish::everywhere`](crate::Publish::everywhere)).
+    ///
+    /// From here on it binds its own process, and of the others the reads that begin later and
+    ///
+    /// * leave the in-process tier aside ([`Reading::strictly`]), or
+    /// * tell that they have joined no other call's load ([`Reading::explained`]).
+    ///
+    /// All other reads may have joined a load of a process that hears nothing, which is allowed for `max_staleness`: they are
+    /// bound after that, as by [`Commit::committed`].
     pub fn everywhere(self) {
         self.returned(Reach::Everywhere);
     }

@@ -45,8 +45,8 @@ impl Violation {
                 violation.add(other.ended, &format!("process {by} {}", describe_read(other)));
             }
         }
-        if read.source != Source::Unknown {
-            violation.add(read.loaded_at, &format!("process {} loads version {}", read.loaded_by, read.version));
+        if let Some((by, at)) = read.load() {
+            violation.add(at, &format!("process {by} loads version {}", read.version));
         }
         violation.add(read.began, &format!("process {process} begins the read"));
         violation.add(read.ended, &format!("process {process} {}   <-- too old", describe_read(&read)));
@@ -58,7 +58,7 @@ impl Violation {
     pub fn span(&self) -> (Nanos, Nanos) {
         const MARGIN: Nanos = 20_000_000;
         let returned = self.point.map_or(self.read.began, |point| point.returned);
-        let from = self.read.loaded_at.min(returned).saturating_sub(MARGIN);
+        let from = self.read.load().map_or(returned, |(_, at)| at.min(returned)).saturating_sub(MARGIN);
         (from, self.read.ended + MARGIN)
     }
 
@@ -111,7 +111,8 @@ fn describe_read(read: &Read) -> String {
         Source::Joined => "from another call's load",
         Source::Bypass => "from a load without the cache",
     };
-    format!("reads version {} {source}, loaded by process {}, in {lasted:.1?}", read.version, read.loaded_by)
+    let loaded = read.load().map(|(by, _)| format!(", loaded by process {by}")).unwrap_or_default();
+    format!("reads version {} {source}{loaded}, in {lasted:.1?}", read.version)
 }
 
 impl fmt::Display for Violation {
