@@ -168,7 +168,10 @@ impl Coherence {
         Self { strict: true, ..self }
     }
 
-    /// Sets up the caches as the service does.
+    /// Sets up the caches as the service does. Some settings are the search's own, whatever is set here:
+    ///
+    /// * in one process the clock, which moves by itself; a second tier is refused there (see [`Coherence::fleet`]);
+    /// * in a fleet the server ([`Builder::redis`]) and [`Builder::max_staleness`] (see [`Coherence::max_staleness`]).
     pub fn builder(self, set: impl Fn(Builder) -> Builder + Send + Sync + 'static) -> Self {
         Self { set: Set(Arc::new(set)), ..self }
     }
@@ -187,7 +190,8 @@ impl Coherence {
     ///
     /// # Panics
     ///
-    /// If a fleet cannot be started, most likely because there is no `redis-server`; and if `read` or `write` panics.
+    /// If a fleet cannot be started, most likely because there is no `redis-server`; if [`Coherence::builder`] gives the
+    /// only process a second tier; and if `read` or `write` panics.
     ///
     /// # Cancel safety
     ///
@@ -209,6 +213,10 @@ impl Coherence {
         let clock = ManualClock::new();
         let builder = (self.set.0)(Cache::builder("test").seed(self.seed)).clock(clock.clone());
         let cache = builder.build().await.unwrap_or_else(|error| panic!("a cache for the search: {error}"));
+        assert!(
+            !cache.health().has_second_tier(),
+            "a search in one process has no second tier: leave out `.redis(..)`, or search a `.fleet(..)`"
+        );
         World::embedded(cache, clock, self.seed)
     }
 

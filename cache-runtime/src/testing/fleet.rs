@@ -84,7 +84,8 @@ impl Fleet {
         Self::start_with(processes, |builder| builder).await
     }
 
-    /// The same, with caches that are set up like this.
+    /// The same, with caches that are set up like this. Which server they use is the fleet's own: [`Builder::redis`] has no
+    /// effect.
     ///
     /// # Errors
     ///
@@ -112,7 +113,8 @@ impl Fleet {
         Self::over_with(url, processes, |builder| builder).await
     }
 
-    /// The same, with caches that are set up like this.
+    /// The same, with caches that are set up like this. Which server they use is the fleet's own: [`Builder::redis`] has no
+    /// effect.
     ///
     /// # Errors
     ///
@@ -126,8 +128,8 @@ impl Fleet {
         let mut fleet = Self { caches: Vec::new(), proxies: Vec::new(), server: None };
         for _ in 0..processes {
             let proxy = FaultProxy::start(address.server)?;
-            let builder = Cache::builder(APP).redis(address.by_way_of(proxy.address()));
-            let cache = set(builder).build().await.map_err(|error| io::Error::other(error.to_string()))?;
+            let builder = set(Cache::builder(APP)).redis(address.by_way_of(proxy.address()));
+            let cache = builder.build().await.map_err(|error| io::Error::other(error.to_string()))?;
             fleet.proxies.push(proxy);
             fleet.caches.push(cache);
         }

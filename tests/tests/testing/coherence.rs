@@ -298,6 +298,14 @@ async fn an_assertion_panics_with_the_explanation() {
 }
 
 #[tokio::test]
+#[should_panic(expected = "a search in one process has no second tier")]
+async fn a_second_tier_in_one_process_is_refused() {
+    let server = cache_runtime::testing::RedisServer::start().expect("there is a redis-server");
+    let url = server.url();
+    let _ = search(Coherence::new().builder(move |builder| builder.redis(&url)), rightly).await;
+}
+
+#[tokio::test]
 async fn a_seed_repeats_what_was_found() {
     let found = search(Coherence::new(), event_first).await.expect_err("it is wrong");
     let again = search(Coherence::new().seed(found.seed()), event_first).await.expect_err("it is as wrong");

@@ -242,6 +242,14 @@ async fn a_fleet_may_be_over_a_server_that_is_there() {
     assert!(problem.contains("`redis://[user:password@]host[:port][/db]`"), "{problem}");
 }
 
+#[tokio::test]
+async fn the_server_of_a_fleet_is_its_own() {
+    let fleet = Fleet::start_with(1, |builder| builder.redis("redis://127.0.0.1:1")).await.expect("it has its own");
+    outcome_of(fleet.cache(0), 12).await;
+    let stored = fleet.server().expect("it was started").call(&["KEYS", "test:v1:square:12"]);
+    assert_eq!(stored.expect("it is there").to_string(), "test:v1:square:12");
+}
+
 // History.
 
 #[tokio::test]
