@@ -109,6 +109,7 @@ impl Cache {
 
     /// This cache, for reads that come after the invalidation that `token` stands for: read-your-writes across processes.
     /// The token of a [`Receipt`](crate::Receipt) fits into a header; the process that gets it reads what was written.
+    /// Who has several reads inside all of them: `cache.after(&one).scope(cache.after(&other).scope(reading))`.
     ///
     /// # Examples
     ///

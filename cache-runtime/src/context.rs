@@ -24,8 +24,8 @@ pub(crate) struct Context {
     pub(crate) node: Option<Arc<Node>>,
     pub(crate) watcher: Option<Watcher>,
     pub(crate) loading: Option<Arc<Loading>>,
-    /// The invalidations that every read has to have seen.
-    pub(crate) after: Option<Token>,
+    /// The invalidations that reads have to have seen, at most one of each cache.
+    pub(crate) awaited: Option<Arc<[(NodeId, Token)]>>,
 }
 
 /// The loads that a task is inside of, innermost first.
@@ -61,6 +61,24 @@ impl Context {
     /// How often which cache's bus had been asked at the time that what is read must be as new as.
     pub(crate) fn since(&self) -> Option<(NodeId, u64)> {
         self.loading.as_ref().and_then(|loading| loading.since)
+    }
+
+    /// This context, whose reads of this cache have to have seen what the token stands for, too. Of several of one cache
+    /// the last on its bus is enough: who has applied the bus up to there has applied it up to the others.
+    pub(crate) fn awaiting(self, node: NodeId, token: Token) -> Self {
+        let before = self.awaited.as_deref().unwrap_or_default();
+        let others = before.iter().filter(|(of, _)| *of != node).copied();
+        let last = match self.awaited(node) {
+            Some(awaited) if awaited.position() > token.position() => *awaited,
+            _ => token,
+        };
+        Self { awaited: Some(others.chain([(node, last)]).collect()), ..self }
+    }
+
+    /// The invalidation that reads of this cache have to have seen. Other caches have other buses.
+    pub(crate) fn awaited(&self, node: NodeId) -> Option<&Token> {
+        let mut awaited = self.awaited.as_deref()?.iter();
+        awaited.find(|(of, _)| *of == node).map(|(_, token)| token)
     }
 
     /// The flights whose loads this is inside of.
@@ -121,4 +139,28 @@ impl Drop for Inside<'_> {
 /// Takes what is the thread's and gives it what is here. A thread that is about to end has nothing to give.
 fn swap(place: &mut Option<Context>) {
     let _ending = CONTEXT.try_with(|context| std::mem::swap(&mut *context.borrow_mut(), place));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Position;
+
+    fn token(millis: u64) -> Token {
+        Token::new(Position { millis, sequence: 0 }, "another")
+    }
+
+    #[test]
+    fn of_each_cache_the_last_invalidation_is_awaited() {
+        let [one, other, third] = [1, 2, 3].map(NodeId);
+        let mut context = Context::default();
+        for millis in [3, 7, 7, 5] {
+            context = context.awaiting(one, token(millis)).awaiting(other, token(millis + 10));
+        }
+        assert_eq!(
+            [one, other, third].map(|node| context.awaited(node).copied()),
+            [Some(token(7)), Some(token(17)), None]
+        );
+        assert_eq!(context.awaited.map_or(0, |awaited| awaited.len()), 2, "one of each, however many there were");
+    }
 }

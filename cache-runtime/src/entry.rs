@@ -73,7 +73,7 @@ impl<T: Value> Entry<T> {
     }
 
     /// The kept value, if there is one that may be served, from whichever tier; loads nothing and counts nothing. Inside
-    /// [`Cache::after`], only one that cannot be older than the token's invalidation.
+    /// [`Cache::after`], only one that cannot be older than what the tokens of its cache stand for.
     ///
     /// # Errors
     ///

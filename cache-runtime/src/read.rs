@@ -34,6 +34,7 @@ use crate::node::{Address, Node};
 use crate::second::Second;
 use crate::shape::Kept;
 use crate::steps::Step;
+use crate::token::Token;
 
 /// Which cache a call uses: this one, else the current one.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +139,7 @@ fn find_probe(using: Using<'_>, function: &'static Function, key: &Probe<'_>) ->
     }
 }
 
-/// Whether this process has applied the invalidation that the task's reads come after, and whatever was told before the
+/// Whether this process has applied the invalidations that the task's reads come after, and whatever was told before the
 /// load began that they are inside of: a value that is kept for all is not made of what this process alone takes for new.
 #[cold]
 pub(crate) fn has_seen(node: &Node, context: &Context) -> bool {
@@ -146,10 +147,14 @@ pub(crate) fn has_seen(node: &Node, context: &Context) -> bool {
     has_heard(node, context) && node.since(context).is_none_or(has_caught_up)
 }
 
-/// Whether this process has applied the invalidation that the task's reads come after.
+/// Whether this process has applied the invalidations that the task's reads of this cache come after.
 fn has_heard(node: &Node, context: &Context) -> bool {
-    let has_applied = |token| node.second.as_ref().is_none_or(|second| second.has_applied(token));
-    context.after.as_ref().is_none_or(has_applied)
+    context.awaited(node.id).is_none_or(|token| has_applied(node, token))
+}
+
+/// Whether this process has applied what the token stands for. Without a second tier there is nobody else to hear of.
+pub(crate) fn has_applied(node: &Node, token: &Token) -> bool {
+    node.second.as_ref().is_none_or(|second| second.has_applied(token))
 }
 
 /// Tells whoever watches of a hit.
