@@ -94,14 +94,14 @@ impl Builder {
     }
 
     /// Whether [`Builder::build`] fails while the server cannot be reached. Else it warns, and the cache works without
-    /// its second tier until the server is there. False unless set.
+    /// its second tier until the server is there. False unless set. Required without a [URL](Self::redis), it is an error.
     pub fn require_redis(mut self, required: bool) -> Self {
         self.second.require = required;
         self
     }
 
     /// How many replicas must have an invalidation before it counts as applied (Redis' `WAIT`); 0 unless set. It narrows
-    /// what a failover can lose, it does not close it.
+    /// what a failover can lose, it does not close it. More than 0 without a [URL](Self::redis) is an error.
     pub fn min_replicas(mut self, replicas: usize) -> Self {
         self.second.min_replicas = replicas;
         self
@@ -196,7 +196,8 @@ impl Builder {
     ///
     /// [`Error::Name`] for a name that cannot stand in keys, [`Error::Overlap`] and [`Error::EventName`] for cached
     /// functions and events of the program that contradict each other, [`Error::Setting`] for a URL or a time that means
-    /// nothing, [`Error::Redis`] for refused credentials, and for a server that is not there where it is required.
+    /// nothing, and for what is asked of a server where none is named, [`Error::Redis`] for refused credentials, and for a
+    /// server that is not there where it is required.
     ///
     /// # Cancel safety
     ///

@@ -125,6 +125,17 @@ fn check(settings: &SecondSettings) -> Result<(), Error> {
     }
 }
 
+/// Without a server, what is asked of one would be left undone and nobody told.
+fn check_embedded(settings: &SecondSettings) -> Result<(), Error> {
+    let name = match (settings.require, settings.min_replicas) {
+        (true, _) => "require_redis",
+        (false, 1..) => "min_replicas",
+        (false, 0) => return Ok(()),
+    };
+    let problem = "no server is named; name one with `.redis(url)` or `CACHE_URL`".to_owned();
+    Err(Error::Setting { name, problem })
+}
+
 /// The second tier of one cache.
 pub(crate) struct Second {
     pub(crate) store: Arc<Store>,
@@ -166,7 +177,7 @@ impl Second {
         settings: SecondSettings,
         rules: Rules,
     ) -> Result<Option<Self>, Error> {
-        let Some(url) = settings.url.clone() else { return Ok(None) };
+        let Some(url) = settings.url.clone() else { return check_embedded(&settings).map(|()| None) };
         check(&settings)?;
         let runtime = Handle::try_current().map_err(|_| Error::Setting {
             name: "redis",

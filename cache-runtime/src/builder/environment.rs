@@ -98,4 +98,19 @@ mod tests {
         check(&[("CACHE_REQUIRE_REDIS", "maybe")], "`CACHE_REQUIRE_REDIS`: `maybe` is neither");
         check(&[("CACHE_CODEC", "yaml")], "`CACHE_CODEC`");
     }
+
+    #[tokio::test]
+    async fn a_server_that_is_required_and_not_named_is_a_mistake() {
+        for (variable, value, name) in
+            [("CACHE_REQUIRE_REDIS", "true", "require_redis"), ("CACHE_MIN_REPLICAS", "1", "min_replicas")]
+        {
+            for url in [&[][..], &[("CACHE_URL", "")], &[("CACHE_URL", " ")]] {
+                let builder = from(&[url, &[(variable, value)]].concat()).expect("each is well formed");
+                let error = builder.build().await.expect_err("there is no server").to_string();
+                assert_eq!(error, format!("`{name}`: no server is named; name one with `.redis(url)` or `CACHE_URL`"));
+            }
+        }
+        let builder = from(&[("CACHE_REQUIRE_REDIS", "false"), ("CACHE_MIN_REPLICAS", "0")]);
+        builder.expect("each is well formed").build().await.expect("nothing is required");
+    }
 }
