@@ -16,7 +16,7 @@ use crate::node::Settings;
 use crate::receive;
 use crate::registry;
 use crate::rules::Rules;
-use crate::second::{OnFailover, Second, SecondSettings};
+use crate::second::{OnFailover, Second, SecondSettings, check_time};
 
 /// Settings of a cache to be; made by [`Cache::builder`].
 #[derive(Debug)]
@@ -69,25 +69,27 @@ impl Builder {
 
     /// How long another process may go on serving a value from its in-process tier after it was invalidated, whatever the
     /// network does: a process that cannot confirm for so long that it has read every invalidation stops serving from
-    /// there. 2 s unless set; while all is well it is milliseconds.
+    /// there. 2 s unless set; while all is well it is milliseconds. From 50 ms to 36,500 days.
     pub fn max_staleness(mut self, most: Duration) -> Self {
         self.second.max_staleness = most;
         self
     }
 
-    /// The most that the second tier may add to a call: after it the call goes on without. 100 ms unless set.
+    /// The most that the second tier may add to a call: after it the call goes on without. 100 ms unless set; from 1 ms to
+    /// 36,500 days.
     pub fn op_timeout(mut self, most: Duration) -> Self {
         self.second.op_timeout = most;
         self
     }
 
-    /// How long the lease of a load lives without being renewed: a process that dies is replaced after it. 2 s unless set.
+    /// How long the lease of a load lives without being renewed: a process that dies is replaced after it. 2 s unless set;
+    /// from 100 ms to 36,500 days.
     pub fn lease(mut self, length: Duration) -> Self {
         self.second.lease = length;
         self
     }
 
-    /// How many connections carry reads and writes, to each server.
+    /// How many connections carry reads and writes, to each server: 1 to 64, 2 unless set.
     pub fn pool_size(mut self, connections: usize) -> Self {
         self.second.pool_size = connections;
         self
@@ -100,8 +102,9 @@ impl Builder {
         self
     }
 
-    /// How many replicas must have an invalidation before it counts as applied (Redis' `WAIT`); 0 unless set. It narrows
-    /// what a failover can lose, it does not close it. More than 0 without a [URL](Self::redis) is an error.
+    /// How many replicas must have an invalidation before it counts as applied (Redis' `WAIT`); 0 unless set, 1,000 at
+    /// most. It narrows what a failover can lose, it does not close it. More than 0 without a [URL](Self::redis) is an
+    /// error.
     pub fn min_replicas(mut self, replicas: usize) -> Self {
         self.second.min_replicas = replicas;
         self
@@ -131,28 +134,28 @@ impl Builder {
         self
     }
 
-    /// How many invalidations are remembered one by one while the server is away; beyond it they are widened to whole
-    /// functions. 4,096 unless set.
+    /// How many invalidations are remembered one by one while the server is away; beyond it, and beyond 16 MiB, they are
+    /// widened to whole functions: with 0, all of them. 4,096 unless set.
     pub fn journal(mut self, invalidations: usize) -> Self {
         self.second.journal = invalidations;
         self
     }
 
-    /// How many loads may run at the same time in this process while the second tier does not answer. 1,024 unless set. A
-    /// call that has waited for its turn for [`load_timeout`](Self::load_timeout) loads all the same.
+    /// How many loads may run at the same time in this process while the second tier does not answer: at least 1, 1,024
+    /// unless set. A call that has waited for its turn for [`load_timeout`](Self::load_timeout) loads all the same.
     pub fn load_limit(mut self, loads: usize) -> Self {
         self.second.load_limit = loads;
         self
     }
 
-    /// The most bytes that the in-process tier may hold, by estimate. 64 MiB unless set.
+    /// The most bytes that the in-process tier may hold, by estimate. 64 MiB unless set; with 0 it holds nothing.
     pub fn l1_capacity(mut self, bytes: u64) -> Self {
         self.l1_capacity = bytes;
         self
     }
 
     /// How long a load may hold its key, where the function's attribute has no `load_timeout`: then the next caller
-    /// loads again and the late result is not kept. 30 s unless set.
+    /// loads again and the late result is not kept. 30 s unless set; from 1 ms to 36,500 days.
     pub fn load_timeout(mut self, timeout: Duration) -> Self {
         self.load_timeout = timeout;
         self
@@ -195,15 +198,15 @@ impl Builder {
     /// # Errors
     ///
     /// [`Error::Name`] for a name that cannot stand in keys, [`Error::Overlap`] and [`Error::EventName`] for cached
-    /// functions and events of the program that contradict each other, [`Error::Setting`] for a URL or a time that means
-    /// nothing, and for what is asked of a server where none is named, [`Error::Redis`] for refused credentials, and for a
-    /// server that is not there where it is required.
+    /// functions and events of the program that contradict each other, [`Error::Setting`] for a URL, a time or a number
+    /// that means nothing, and for what is asked of a server where none is named, [`Error::Redis`] for refused
+    /// credentials, and for a server that is not there where it is required.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind but keys that end by themselves.
     pub async fn build(self) -> Result<Cache, Error> {
-        name::check_app(&self.app).map_err(Error::Name)?;
+        self.check()?;
         registry::check()?;
         let secret = self.hash_key.as_deref().unwrap_or(self.app.as_bytes());
         let hash_key = blake3::derive_key(HASH_CONTEXT, secret);
@@ -223,5 +226,12 @@ impl Builder {
         });
         receive::start(cache.node()).await;
         Ok(cache)
+    }
+
+    /// What needs no server to be found wrong.
+    fn check(&self) -> Result<(), Error> {
+        name::check_app(&self.app).map_err(Error::Name)?;
+        check_time("load_timeout", self.load_timeout, Duration::from_millis(1))?;
+        Ok(())
     }
 }

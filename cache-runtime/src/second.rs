@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use cache_spec::duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::AbortHandle;
@@ -105,24 +106,40 @@ impl std::fmt::Debug for SecondSettings {
     }
 }
 
+/// More replicas than any primary has.
+const MOST_REPLICAS: usize = 1_000;
+
 /// Settings that mean nothing, by name.
 fn check(settings: &SecondSettings) -> Result<(), Error> {
-    let times = [
-        ("max_staleness", settings.max_staleness, Duration::from_millis(50)),
-        ("op_timeout", settings.op_timeout, Duration::from_millis(1)),
-        ("lease", settings.lease, Duration::from_millis(100)),
+    check_time("max_staleness", settings.max_staleness, Duration::from_millis(50))?;
+    check_time("op_timeout", settings.op_timeout, Duration::from_millis(1))?;
+    check_time("lease", settings.lease, Duration::from_millis(100))?;
+    let numbers = [
+        ("pool_size", settings.pool_size, 1..=64, "connections"),
+        ("min_replicas", settings.min_replicas, 0..=MOST_REPLICAS, "replicas"),
     ];
-    for (name, value, least) in times {
-        if value < least {
-            return Err(Error::Setting { name, problem: format!("{value:?} is too short; at least {least:?}") });
+    for (name, value, allowed, of) in numbers {
+        if !allowed.contains(&value) {
+            let problem = format!("{value} {of}; {} to {} are allowed", allowed.start(), allowed.end());
+            return Err(Error::Setting { name, problem });
         }
     }
-    match settings.pool_size {
-        1..=64 => Ok(()),
-        other => {
-            Err(Error::Setting { name: "pool_size", problem: format!("{other} connections; 1 to 64 are allowed") })
-        }
+    match settings.load_limit {
+        0 => Err(Error::Setting { name: "load_limit", problem: "0 loads; at least 1 is needed".to_owned() }),
+        1.. => Ok(()),
     }
+}
+
+/// A time that is set here is no longer than one in an attribute: sums of a few of them and a moment do not overflow.
+pub(crate) fn check_time(name: &'static str, value: Duration, least: Duration) -> Result<(), Error> {
+    let problem = if value < least {
+        format!("{value:?} is too short; at least {least:?}")
+    } else if value > duration::MAX {
+        format!("{value:?} is too long; at most {}", duration::print(duration::MAX))
+    } else {
+        return Ok(());
+    };
+    Err(Error::Setting { name, problem })
 }
 
 /// Without a server, what is asked of one would be left undone and nobody told.
@@ -201,7 +218,7 @@ impl Second {
             table: Arc::new(Table::new(app, hash_key)),
             tally: Tally::default(),
             clock: ServerClock::new(),
-            loads: Arc::new(Semaphore::new(settings.load_limit.clamp(1, Semaphore::MAX_PERMITS))),
+            loads: Arc::new(Semaphore::new(settings.load_limit.min(Semaphore::MAX_PERMITS))),
             registered: AtomicBool::new(false),
             lost: Mutex::default(),
             reading: Mutex::default(),

@@ -111,7 +111,7 @@ impl Pool {
     /// A command that may take `most` on top of the time of an operation.
     pub(crate) async fn slow_command(&self, command: &Cmd, most: Duration) -> Result<Value, Miss> {
         let (link, mut way) = self.way().ok_or(Fault::Away)?;
-        let reply = in_time(most + self.deadlines.most(), way.connection.command(command)).await;
+        let reply = in_time(most.saturating_add(self.deadlines.most()), way.connection.command(command)).await;
         let value = self.judge(link, way.number, reply.ok_or(Late))?;
         self.read(link, way.number, value)
     }

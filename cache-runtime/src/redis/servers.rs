@@ -321,7 +321,7 @@ fn plant(settings: &ServerSettings, target: &Target, tls: Option<Tls>) -> Plant 
         tls,
         runtime: Handle::current(),
         name: settings.client_name.clone(),
-        patience: PATIENCE.max(settings.op_timeout * 10),
+        patience: PATIENCE.max(settings.op_timeout.saturating_mul(10)),
         op_timeout: settings.op_timeout,
         service: if is_cluster { Service::ClusterNode } else { Service::Server },
         looks,

@@ -285,3 +285,11 @@ async fn a_node_of_a_cluster_is_told_by_name() {
     let refused = Servers::open(ServerSettings { require: true, ..settings(&real.url()) }).await;
     assert!(refused.expect_err("it is refused").to_string().contains("redis-cluster://"));
 }
+
+#[tokio::test]
+async fn no_time_is_too_long_to_be_added_up() {
+    let (real, most) = (Real::start(&[]), Duration::MAX);
+    let endless = ServerSettings { op_timeout: most, require: true, ..settings(&real.url()) };
+    let servers = Servers::open(endless).await.expect("the server is there");
+    assert_eq!(servers.ear_command(&command(&["GET", "a"]), most).await, Ok(Value::Nil));
+}
