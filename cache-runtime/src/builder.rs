@@ -2,6 +2,7 @@
 
 mod environment;
 
+use std::env::VarError;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ impl Builder {
     }
 
     /// Settings from variables; `read` is the environment.
-    pub(crate) fn from_env(read: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+    pub(crate) fn from_env(read: impl Fn(&str) -> Result<String, VarError>) -> Result<Self, Error> {
         environment::builder(read)
     }
 
@@ -162,7 +163,7 @@ impl Builder {
     }
 
     /// The secret under which `<arg:hash>` parts are hashed: the same in all processes of one application. Without it,
-    /// whoever knows the application's name can check guesses of such a value against its key.
+    /// whoever knows the application's name can check guesses of such a value against its key. An empty one is an error.
     pub fn hash_key(mut self, secret: &[u8]) -> Self {
         self.hash_key = Some(secret.to_vec());
         self
@@ -232,6 +233,10 @@ impl Builder {
     fn check(&self) -> Result<(), Error> {
         name::check_app(&self.app).map_err(Error::Name)?;
         check_time("load_timeout", self.load_timeout, Duration::from_millis(1))?;
+        if self.hash_key.as_ref().is_some_and(Vec::is_empty) {
+            let problem = "the secret is empty, anybody knows it; without any, the application's name is hashed with";
+            return Err(Error::Setting { name: "hash_key", problem: problem.to_owned() });
+        }
         Ok(())
     }
 }

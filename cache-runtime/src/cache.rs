@@ -59,17 +59,18 @@ impl Cache {
     /// | `CACHE_MIN_REPLICAS` | [`Builder::min_replicas`] | 0 |
     /// | `CACHE_CODEC` | [`Builder::codec`]: `bincode`, `postcard`, `msgpack`, `json` | `bincode` |
     ///
-    /// Empty variables are like missing ones.
+    /// Empty variables are like missing ones, and so are those of white space; white space around a value is left out. Only
+    /// the secret counts as it stands, to its last line break: one of white space alone is an error.
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] names the variable; else as [`Builder::build`].
+    /// [`Error::Setting`] names the variable, one that is not UTF-8 included; else as [`Builder::build`].
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn from_env() -> Result<Self, Error> {
-        Builder::from_env(|name| std::env::var(name).ok())?.build().await
+        Builder::from_env(|name| std::env::var(name))?.build().await
     }
 
     /// Makes this the cache that cached functions use, in the whole process and for good.

@@ -67,6 +67,12 @@ async fn numbers_have_a_largest_and_a_smallest() {
     check(on_redis().load_limit(0), "load_limit: 0 loads; at least 1 is needed").await;
 }
 
+#[tokio::test]
+async fn an_empty_secret_is_none() {
+    let problem = "hash_key: the secret is empty, anybody knows it; without any, the application's name is hashed with";
+    check(embedded().hash_key(b""), problem).await;
+}
+
 async fn outcome(cache: &Cache) -> Outcome {
     cache.scope(explain(answer(1))).await.1[0].outcome()
 }
