@@ -3,6 +3,7 @@
 mod environment;
 
 use std::env::VarError;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,11 +27,20 @@ pub struct Builder {
     app: String,
     l1_capacity: u64,
     load_timeout: Duration,
-    hash_key: Option<Vec<u8>>,
+    hash_key: Option<Secret>,
     clock: Option<Arc<dyn Clock>>,
     seed: Option<u64>,
     rules: Rules,
     second: SecondSettings,
+}
+
+/// Bytes that nobody is shown.
+struct Secret(Vec<u8>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("hidden")
+    }
 }
 
 impl Builder {
@@ -165,7 +175,7 @@ impl Builder {
     /// The secret under which `<arg:hash>` parts are hashed: the same in all processes of one application. Without it,
     /// whoever knows the application's name can check guesses of such a value against its key. An empty one is an error.
     pub fn hash_key(mut self, secret: &[u8]) -> Self {
-        self.hash_key = Some(secret.to_vec());
+        self.hash_key = Some(Secret(secret.to_vec()));
         self
     }
 
@@ -209,7 +219,7 @@ impl Builder {
     pub async fn build(self) -> Result<Cache, Error> {
         self.check()?;
         registry::check()?;
-        let secret = self.hash_key.as_deref().unwrap_or(self.app.as_bytes());
+        let secret = self.hash_key.as_ref().map_or(self.app.as_bytes(), |Secret(secret)| secret);
         let hash_key = blake3::derive_key(HASH_CONTEXT, secret);
         let second = Second::open(&self.app, hash_key, self.second, self.rules).await?;
         if second.is_some() {
@@ -233,7 +243,7 @@ impl Builder {
     fn check(&self) -> Result<(), Error> {
         name::check_app(&self.app).map_err(Error::Name)?;
         check_time("load_timeout", self.load_timeout, Duration::from_millis(1))?;
-        if self.hash_key.as_ref().is_some_and(Vec::is_empty) {
+        if self.hash_key.as_ref().is_some_and(|Secret(secret)| secret.is_empty()) {
             let problem = "the secret is empty, anybody knows it; without any, the application's name is hashed with";
             return Err(Error::Setting { name: "hash_key", problem: problem.to_owned() });
         }

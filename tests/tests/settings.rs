@@ -108,3 +108,13 @@ async fn an_in_process_tier_may_hold_nothing_or_everything() {
         assert_eq!([outcome(&cache).await, outcome(&cache).await], [Outcome::Loaded, second], "{bytes}");
     }
 }
+
+#[test]
+fn secrets_are_not_shown() {
+    let builder = Cache::builder("shop").hash_key(b"swordfish").redis("redis://me:pickerel@localhost");
+    let shown = format!("{builder:?}");
+    for secret in ["swordfish", "115, 119, 111", "pickerel"] {
+        assert!(!shown.contains(secret), "{secret} in {shown}");
+    }
+    assert!(shown.contains("hash_key: Some(hidden)"), "that there is one is no secret: {shown}");
+}

@@ -142,7 +142,7 @@ mod tests {
             from(&[("CACHE_APP", " shop\n"), ("CACHE_LOAD_TIMEOUT", " 2s "), ("CACHE_HASH_KEY", " secret\n")]);
         let builder = builder.expect("all are well formed");
         assert_eq!((builder.app.as_str(), builder.load_timeout), ("shop", Duration::from_secs(2)));
-        assert_eq!(builder.hash_key, Some(b" secret\n".to_vec()));
+        assert_eq!(builder.hash_key.map(|secret| secret.0), Some(b" secret\n".to_vec()));
     }
 
     #[test]
