@@ -106,6 +106,16 @@ pub(crate) struct Scoped<F> {
     future: Pin<Box<F>>,
 }
 
+impl<F> Scoped<F> {
+    /// The same, without telling whoever watches the task that it comes from: it goes on by itself.
+    pub(crate) fn unwatched(mut self) -> Self {
+        if let Some(context) = &mut self.context {
+            context.watcher = None;
+        }
+        self
+    }
+}
+
 impl<F: Future> Future for Scoped<F> {
     type Output = F::Output;
 

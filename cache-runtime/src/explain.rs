@@ -6,7 +6,8 @@ use crate::context::Context;
 use crate::lookup::{Lookup, Watcher};
 
 /// Runs `future` and tells, for every cached call inside it, what the cache did. Calls are listed as they end, and those
-/// inside a load before it; a load that is dropped is not listed. Calls in tasks that the future spawned are not seen.
+/// inside a load before it; a load that is dropped is not listed. Calls in tasks that the future spawned are not seen, nor
+/// those of a refresh in the background, which is nobody's call. Inside another `explain`, both list them.
 ///
 /// # Cancel safety
 ///
@@ -35,8 +36,8 @@ use crate::lookup::{Lookup, Watcher};
 /// # }
 /// ```
 pub async fn explain<F: Future>(future: F) -> (F::Output, Vec<Lookup>) {
-    let watcher = Watcher::default();
-    let context = Context { watcher: Some(watcher.clone()), ..Context::current() };
-    let output = context.scope(future).await;
+    let around = Context::current();
+    let watcher = Watcher::inside(around.watcher.clone());
+    let output = Context { watcher: Some(watcher.clone()), ..around }.scope(future).await;
     (output, watcher.take())
 }

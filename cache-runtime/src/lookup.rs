@@ -1,7 +1,7 @@
 //! What the cache did for one call, for those who ask.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What the cache did for one call.
@@ -88,16 +88,40 @@ impl fmt::Display for Lookup {
     }
 }
 
-/// Collects lookups.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Watcher(Arc<Mutex<Vec<Lookup>>>);
+/// Collects lookups, for itself and for whoever watches around it.
+#[derive(Clone, Debug)]
+pub(crate) struct Watcher(Arc<Watching>);
+
+#[derive(Debug)]
+struct Watching {
+    /// Nothing once they were taken: what ends later is of no interest any more.
+    listed: Mutex<Option<Vec<Lookup>>>,
+    outer: Option<Watcher>,
+}
 
 impl Watcher {
+    pub(crate) fn inside(outer: Option<Self>) -> Self {
+        Self(Arc::new(Watching { listed: Mutex::new(Some(Vec::new())), outer }))
+    }
+
     pub(crate) fn note(&self, lookup: Lookup) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(lookup);
+        for outer in std::iter::successors(self.0.outer.as_ref(), |watcher| watcher.0.outer.as_ref()) {
+            outer.list(lookup.clone());
+        }
+        self.list(lookup);
+    }
+
+    fn list(&self, lookup: Lookup) {
+        if let Some(listed) = &mut *self.listed() {
+            listed.push(lookup);
+        }
     }
 
     pub(crate) fn take(&self) -> Vec<Lookup> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        self.listed().take().unwrap_or_default()
+    }
+
+    fn listed(&self) -> MutexGuard<'_, Option<Vec<Lookup>>> {
+        self.0.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
