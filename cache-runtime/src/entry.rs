@@ -226,12 +226,14 @@ impl<T> Peek<T> {
         self.value
     }
 
-    /// How long ago it was kept.
+    /// How long ago it was kept, in the tier where it was found. With `l1 = ".."`, the in-process tier counts from when it
+    /// came there: what the second tier has may be older.
     pub fn age(&self) -> Duration {
         self.age
     }
 
-    /// How long it will be served.
+    /// How long it will be served from the tier where it was found, if nothing makes it invalid before. With `l1 = ".."`,
+    /// the second tier may have it for longer; with `stale_while_revalidate`, it is served past its end too.
     pub fn remaining(&self) -> Duration {
         self.remaining
     }

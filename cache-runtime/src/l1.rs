@@ -147,12 +147,14 @@ impl Entry {
         self.lifetime >> 24
     }
 
-    /// Age and remaining life at `now`, for a full lifetime of which jitter may take `jitter` percent.
+    /// Age and remaining life at `now`, for a full lifetime of which jitter may take `jitter` percent. Past its life it goes
+    /// on growing older.
     pub(crate) fn ages(&self, now: Moment, full: Duration, jitter: u8) -> (Duration, Duration) {
         #[expect(clippy::cast_possible_truncation, reason = "the share is these 8 bits")]
         let share = (self.lifetime >> 16) as u8;
-        let remaining = Duration::from_millis(self.deadline_millis()).saturating_sub(now.since_origin());
-        (shortened(full, jitter, share).saturating_sub(remaining), remaining)
+        let (now, end) = (now.since_origin(), Duration::from_millis(self.deadline_millis()));
+        let (remaining, past) = (end.saturating_sub(now), now.saturating_sub(end));
+        (shortened(full, jitter, share).saturating_sub(remaining).saturating_add(past), remaining)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the weight is the lower bits")]

@@ -68,7 +68,8 @@ impl Lookup {
         self.outcome
     }
 
-    /// How long ago the value was kept, for hits.
+    /// How long ago the value was kept, for hits. Of a function with `l1 = ".."`, a hit of the in-process tier tells
+    /// about how long it has been there, which is less where it came from the second tier.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         self.age

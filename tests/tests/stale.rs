@@ -128,3 +128,13 @@ async fn a_refresh_needs_no_caller() {
     assert_eq!(world.read().await.1, Outcome::Stale);
     eventually(Duration::from_secs(5), async || world.read().await == (1, Outcome::HitL1)).await;
 }
+
+#[tokio::test]
+async fn what_is_served_past_its_ttl_is_as_old_as_it_is() {
+    let world = World::new().await;
+    world.read().await;
+    world.clock.advance(Duration::from_secs(15));
+    world.source.close();
+    let (_, lookups) = world.cache.scope(explain(value(1, Arc::clone(&world.source)))).await;
+    assert_eq!((lookups[0].outcome(), lookups[0].age()), (Outcome::Stale, Some(Duration::from_secs(15))));
+}
