@@ -27,24 +27,27 @@ impl Servers {
         Err(miss.into())
     }
 
-    /// What becomes of the commands of a pipeline.
+    /// What becomes of the commands of a pipeline. Each goes to the server that it was sent on to itself: another one may
+    /// take it for one of its own, and do nothing.
     pub(super) async fn follow_all(
         &self,
         mut replies: Vec<Result<Value, Miss>>,
         pipeline: &Pipeline,
     ) -> Vec<Result<Value, Fault>> {
         for _ in 0..HOPS {
-            let Some(redirect) = replies.iter().find_map(redirect_of).cloned() else { break };
-            let Some(pool) = self.target(&redirect) else { break };
-            let again = again(&replies, pipeline);
-            let commands: Vec<&Cmd> = again.iter().map(|(_, command)| *command).collect();
-            match send_on(&pool, &redirect, &commands).await {
-                Ok(answers) => {
-                    for ((place, command), answer) in again.into_iter().zip(answers) {
+            let groups = by_redirect(&replies, pipeline);
+            if groups.is_empty() {
+                break;
+            }
+            for (redirect, again) in groups {
+                let Some(pool) = self.target(&redirect) else { continue };
+                let commands: Vec<&Cmd> = again.iter().map(|(_, command)| *command).collect();
+                match send_on(&pool, &redirect, &commands).await {
+                    Ok(answers) => again.into_iter().zip(answers).for_each(|((place, command), answer)| {
                         replies[place] = if is_wait(command) { fewer(&replies[place], answer) } else { answer };
-                    }
+                    }),
+                    Err(fault) => again.into_iter().for_each(|(place, _)| replies[place] = Err(fault.clone().into())),
                 }
-                Err(fault) => again.into_iter().for_each(|(place, _)| replies[place] = Err(fault.clone().into())),
             }
         }
         replies.into_iter().map(|reply| reply.map_err(Fault::from)).collect()
@@ -67,16 +70,23 @@ fn redirect_of(reply: &Result<Value, Miss>) -> Option<&Redirect> {
     }
 }
 
-/// What is sent on: commands that were redirected, and each `WAIT` behind one, which has not waited for it.
-fn again<'a>(replies: &[Result<Value, Miss>], pipeline: &'a Pipeline) -> Vec<(usize, &'a Cmd)> {
-    let mut follows = false;
-    let commands = replies.iter().zip(pipeline.cmd_iter()).enumerate();
-    let again = commands.filter(|(_, (reply, command))| {
-        let is_redirected = redirect_of(reply).is_some();
-        follows |= is_redirected;
-        is_redirected || (follows && is_wait(command))
-    });
-    again.map(|(place, (_, command))| (place, command)).collect()
+/// A command, and its place among all.
+type Placed<'a> = (usize, &'a Cmd);
+
+/// What is sent on where: the commands that were sent there, and each `WAIT` behind one, which has not waited for it.
+fn by_redirect<'a>(replies: &[Result<Value, Miss>], pipeline: &'a Pipeline) -> Vec<(Redirect, Vec<Placed<'a>>)> {
+    let mut groups: Vec<(Redirect, Vec<Placed<'a>>)> = Vec::new();
+    for (place, (reply, command)) in replies.iter().zip(pipeline.cmd_iter()).enumerate() {
+        match redirect_of(reply) {
+            Some(redirect) => match groups.iter_mut().find(|(other, _)| other == redirect) {
+                Some((_, again)) => again.push((place, command)),
+                None => groups.push((redirect.clone(), vec![(place, command)])),
+            },
+            None if is_wait(command) => groups.iter_mut().for_each(|(_, again)| again.push((place, command))),
+            None => {}
+        }
+    }
+    groups
 }
 
 /// Of what two servers say of their replicas, the less: what came before was on both.
@@ -111,20 +121,48 @@ mod tests {
     use super::*;
     use crate::redis::target::Address;
 
+    fn to(host: &str, kind: RedirectKind) -> Redirect {
+        Redirect { to: Address::tcp(host, 1), kind }
+    }
+
+    /// Writes and waits in turn, and what they were answered: where each is sent on to.
+    fn groups(replies: &[Result<Value, Miss>]) -> Vec<(Redirect, Vec<usize>)> {
+        let mut pipeline = Pipeline::new();
+        for _ in 0..replies.len().div_ceil(2) {
+            pipeline.cmd("UNLINK").arg("a").cmd("WAIT").arg(1).arg(9);
+        }
+        let groups = by_redirect(replies, &pipeline).into_iter();
+        groups.map(|(redirect, again)| (redirect, again.into_iter().map(|(place, _)| place).collect())).collect()
+    }
+
     #[test]
     fn what_was_redirected_is_sent_on_with_the_waits_behind_it() {
-        let redirect = || Err(Miss::Elsewhere(Redirect { to: Address::tcp("h", 1), kind: RedirectKind::Moved }));
-        let mut pipeline = Pipeline::new();
-        pipeline.cmd("UNLINK").arg("a").cmd("WAIT").arg(1).arg(9).cmd("UNLINK").arg("b").cmd("WAIT").arg(1).arg(9);
+        let redirect = || Err(Miss::Elsewhere(to("h", RedirectKind::Moved)));
         let places = |replies: [Result<Value, Miss>; 4]| {
-            let again = again(&replies, &pipeline);
-            again.into_iter().map(|(place, _)| place).collect::<Vec<_>>()
+            let mut groups = groups(&replies);
+            assert!(groups.len() <= 1, "to one server");
+            groups.pop().map_or_else(Vec::new, |(_, places)| places)
         };
         let done = || Ok(Value::Int(1));
         assert_eq!(places([redirect(), done(), done(), done()]), [0, 1, 3], "the last one stands for all before it");
         assert_eq!(places([done(), done(), redirect(), done()]), [2, 3]);
         assert_eq!(places([redirect(), done(), redirect(), done()]), [0, 1, 2, 3]);
         assert!(places([done(), done(), done(), done()]).is_empty());
+    }
+
+    /// One that is about to have a slot takes whatever comes with `ASKING` for it.
+    #[test]
+    fn each_goes_to_the_server_that_it_was_sent_on_to_and_the_waits_to_all_of_them() {
+        let done = || Ok(Value::Int(1));
+        let [asked, moved, other] =
+            [to("b", RedirectKind::Ask), to("b", RedirectKind::Moved), to("c", RedirectKind::Moved)];
+        let sent_on = |redirect: &Redirect| Err(Miss::Elsewhere(redirect.clone()));
+        let replies =
+            [sent_on(&asked), done(), sent_on(&other), done(), sent_on(&moved), done(), sent_on(&asked), done()];
+        assert_eq!(
+            groups(&replies),
+            [(asked, vec![0, 1, 3, 5, 6, 7]), (other, vec![2, 3, 5, 7]), (moved, vec![4, 5, 7])]
+        );
     }
 
     #[test]

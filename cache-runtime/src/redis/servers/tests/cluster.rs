@@ -158,6 +158,29 @@ async fn a_slot_that_moves_is_followed() {
     assert!(*servers.generation().borrow() > generation);
 }
 
+/// One of the two servers would take it for what it is about to have, and unlink nothing.
+#[tokio::test]
+async fn commands_of_one_flush_are_sent_on_to_different_servers() {
+    let nodes = Nodes::start(0);
+    let servers = open(&nodes.url()).await;
+    let from = nodes.owner("{a}");
+    let (about, gone) = ((from + 1) % 3, (from + 2) % 3);
+    let other = (0..50).map(|i| format!("{{b{i}}}")).find(|key| nodes.owner(key) == from).expect("a third of them");
+    nodes.begin_to_move("{a}", from, about);
+    assert_eq!(nodes.0[from].cli(&["SET", &other, "old"]).trim(), "OK");
+    nodes.begin_to_move(&other, from, gone);
+    nodes.migrate(&other, from, gone);
+    nodes.end_to_move(&other, from, gone);
+    let slot = HashSlot::of(&other).0.to_string();
+    let importing = nodes.0[about].cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &nodes.id(gone)]);
+    assert_eq!(importing.trim(), "OK");
+    let mut pipeline = Pipeline::new();
+    pipeline.cmd("UNLINK").arg("{a}").cmd("UNLINK").arg(&other).cmd("WAIT").arg(0).arg(1);
+    let replies = servers.pipeline(HashSlot::of("{a}"), &pipeline).await.expect("a server");
+    assert_eq!(replies, [Ok(Value::Int(0)), Ok(Value::Int(1)), Ok(Value::Int(0))]);
+    assert_eq!(nodes.0[gone].cli(&["EXISTS", &other]).trim(), "0");
+}
+
 #[tokio::test]
 async fn the_bus_moves_with_its_slot() {
     let nodes = Nodes::start(0);
