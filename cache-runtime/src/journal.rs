@@ -1,9 +1,10 @@
 //! Invalidations that the second tier has not confirmed, and those that it may forget.
 //!
 //! An invalidation that failed, or whose outcome is unknown, waits here until it is acknowledged: bounded, each once,
-//! oldest first. While one waits this process does not read what it names from the second tier; where a single server
-//! has all keys it reads nothing there, so that the journal is replayed before the first read after reconnecting. What
-//! goes beyond the bounds is widened to whole functions, by what their keys begin with: nothing is dropped.
+//! oldest first. What a cluster's server that is away hinders is passed by, and what needs others goes on. While one waits
+//! this process does not read what it names from the second tier; where a single server has all keys it reads nothing
+//! there, so that the journal is replayed before the first read after reconnecting. What goes beyond the bounds is widened
+//! to whole functions, by what their keys begin with: nothing is dropped.
 //!
 //! Those that succeeded in the last ten seconds before all servers were last known to be well, and since, are kept too: a
 //! server that takes over may lack them.
@@ -21,7 +22,7 @@ use tokio::sync::Notify;
 use crate::instant::Instant;
 pub(crate) use crate::journal::drain::Drained;
 use crate::journal::item::Item;
-use crate::journal::queue::{Batch, Queue};
+use crate::journal::queue::{Batch, Queue, Tried, Waiting};
 pub(crate) use crate::journal::recent::KEPT;
 use crate::journal::recent::Recent;
 use crate::routes::Plan;
@@ -52,8 +53,6 @@ struct State {
     recent: Recent,
     /// How often the latest were repeated.
     repeats: Repeats,
-    /// The last that was told to a server with too few replicas, and since when.
-    in_vain: Option<(u64, Repeats)>,
 }
 
 /// How often the latest invalidations were repeated: what began before one of these times may have happened on a server
@@ -64,8 +63,7 @@ pub(crate) struct Repeats(u64);
 impl Journal {
     /// A journal that keeps so many invalidations one by one.
     pub(crate) fn new(most: usize) -> Self {
-        let state =
-            State { queue: Queue::new(most), recent: Recent::new(most), repeats: Repeats::default(), in_vain: None };
+        let state = State { queue: Queue::new(most), recent: Recent::new(most), repeats: Repeats::default() };
         let fencing = Fencing::Everything;
         Self { state: Mutex::new(state), waiting: AtomicUsize::new(0), fencing, added: Notify::new() }
     }
@@ -132,7 +130,10 @@ impl Journal {
 
     /// Another server may lack the latest invalidations: they wait again, and so do those that are under way.
     pub(crate) fn repeat_recent(&self) {
-        self.with(|state| state.repeats.0 += 1);
+        self.with(|state| {
+            state.repeats.0 += 1;
+            state.queue.forget_tries();
+        });
         self.repeat_first();
     }
 
@@ -166,20 +167,19 @@ impl Journal {
         self.added.notified().await;
     }
 
-    fn next(&self) -> Option<(Batch, Repeats)> {
+    /// All that waits: what was not sent yet first.
+    fn waiting(&self) -> ([Waiting; 3], Repeats) {
         let state = self.lock();
-        Some((state.queue.next()?, state.repeats))
+        ([Tried::Never, Tried::Failed, Tried::InVain].map(|tried| state.queue.waiting(tried)), state.repeats)
     }
 
-    /// Whether the server of now was told the beginning of it already, and had too few replicas.
-    fn was_told_in_vain(&self, batch: &Batch) -> bool {
-        let state = self.lock();
-        let of_this_server = state.in_vain.filter(|(_, since)| *since == state.repeats);
-        of_this_server.is_some_and(|(last, _)| batch.numbers().start() <= &last)
-    }
-
-    fn told_in_vain(&self, batch: &Batch, since: Repeats) {
-        self.with(|state| state.in_vain = Some((*batch.numbers().end(), since)));
+    /// It was sent and waits all the same, unless there are other servers since.
+    fn was_tried(&self, batch: &Batch, how: Tried, since: Repeats) {
+        self.with(|state| {
+            if state.repeats == since {
+                state.queue.was_tried(batch, how);
+            }
+        });
     }
 
     /// It is done, unless another server may have taken over since.

@@ -4,6 +4,7 @@
 //! read the bus  ->  unlink what the publisher did not cover  ->  bump fences  ->  tell subscribers  ->  extend the right
 //! ```
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::node::Node;
 use crate::redis::{Identities, Store};
 use crate::registry;
 use crate::second::{OnFailover, Second};
-use crate::store::{Invalidated, Invalidation, Position, Tail};
+use crate::store::{Invalidated, Invalidation, Needed, Position, Tail};
 use crate::timer;
 
 /// Messages that are read at once.
@@ -188,8 +189,20 @@ impl Remote for Store {
         Self::write_nothing(self)
     }
 
-    fn has_replicas(&self, unlink: &[String], is_told: bool) -> impl Future<Output = Result<(), Fault>> + Send {
-        Self::has_replicas(self, unlink, is_told)
+    fn needs(&self, unlink: &[String], is_told: bool) -> BTreeSet<Needed> {
+        Self::needs(self, unlink, is_told)
+    }
+
+    fn servers(&self) -> BTreeSet<Needed> {
+        Self::all_needed(self)
+    }
+
+    fn lacking(
+        &self,
+        needed: &BTreeSet<Needed>,
+        replicas: bool,
+    ) -> impl Future<Output = BTreeMap<Needed, Fault>> + Send {
+        Self::lacking(self, needed, replicas)
     }
 
     fn discard(&self) -> impl Future<Output = Result<(), Fault>> + Send {

@@ -146,6 +146,15 @@ pub(crate) struct Message {
     pub(crate) fields: Vec<(String, Vec<u8>)>,
 }
 
+/// What an invalidation needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Needed {
+    /// The server at this place among all; nothing: the one that has a slot which nobody has.
+    Server(Option<usize>),
+    /// The bus.
+    Bus,
+}
+
 /// What is to be made invalid, and who is to hear of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Invalidation {

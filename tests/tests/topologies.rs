@@ -299,6 +299,37 @@ async fn in_a_cluster_where_a_failover_loses_what_the_bus_has_told() {
     eventually(SOON, async || a.health().gaps() > 0 && b.health().gaps() > 0).await;
 }
 
+/// It has no replica, and may be away for long.
+#[tokio::test]
+async fn in_a_cluster_what_waits_for_one_server_is_not_in_the_way_of_others() {
+    let (cluster, app) = (Cluster::start_behind_proxies().await, "clusaway");
+    for node in cluster.nodes() {
+        node.cli(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
+    }
+    let (url, source) = (cluster.url(), Gate::new());
+    let (a, b) = (process(app, &url).await, process(app, &url).await);
+    let slot = |id: u64| cluster.slot_of(&format!("{app}:v1:item:1:{id}"));
+    let owner = |slot| cluster.find_primary_of(slot).expect("all slots have one");
+    let bus = owner(cluster.slot_of(&format!("{app}:bus")));
+    let lost = (0..100).find(|id| owner(slot(*id)) != bus).expect("keys go to all servers");
+    let late =
+        (0..100).find(|id| ![bus, owner(slot(lost))].contains(&owner(slot(*id)))).expect("keys go to all servers");
+    let held = &cluster.proxies()[owner(slot(late))];
+    assert_eq!(b.scope(item(1, late, &source)).await, 0);
+    cluster.replica_of(slot(lost)).kill();
+    cluster.primary_of(slot(lost)).kill();
+    eventually(SOON, async || !a.health().reaches_server()).await;
+    source.commit();
+    held.matching(move |client| is_of(client, app)).both(Fault::Hold);
+    for id in [lost, late] {
+        let receipt = a.publish(&ItemChanged { shop: 1, id }).await.expect("it is kept");
+        assert_eq!(receipt.delivery(), Delivery::Queued);
+    }
+    held.heal();
+    eventually(SOON, async || a.health().queued() == 1).await;
+    eventually(SOON, async || b.scope(item(1, late, &source)).await == 1).await;
+}
+
 fn is_replica(connection: &Connection) -> bool {
     connection.first_bytes.windows(5).any(|word| word == b"PSYNC")
 }

@@ -18,7 +18,7 @@ use crate::fault::{Fault, Refusal};
 use crate::function::Function;
 use crate::journal::Journal;
 use crate::routes::sample;
-use crate::store::{Invalidated, Invalidation, Message, Position, Reading, Tail};
+use crate::store::{Invalidated, Invalidation, Message, Needed, Position, Reading, Tail};
 
 pub(crate) use self::log::Log;
 
@@ -39,6 +39,10 @@ struct State {
     fault: Option<Fault>,
     unlink_fault: Option<Fault>,
     lacks_replicas: bool,
+    /// What the names on a server without the bus begin with, and whether that server is away.
+    away: Option<(&'static str, bool)>,
+    /// Whatever has this name is refused.
+    refused: Option<&'static str>,
     /// How much of a probe takes too long.
     heavy: Heavy,
     /// Besides the time of an operation, for a look that reads and one at the end alone.
@@ -107,6 +111,30 @@ impl Fake {
     fn replicated(&self) -> Result<(), Fault> {
         let lacks = || Fault::Refused(Refusal::WritesStopped, "0 of 1 replicas have it".to_owned());
         if self.state().lacks_replicas { Err(lacks()) } else { Ok(()) }
+    }
+
+    /// Names that begin like this are on a server without the bus.
+    pub(crate) fn set_away(&self, prefix: &'static str, is_away: bool) {
+        self.state().away = Some((prefix, is_away));
+    }
+
+    pub(crate) fn set_refused(&self, name: &'static str) {
+        self.state().refused = Some(name);
+    }
+
+    /// Those on the server that is away stay.
+    fn unlink_all(&self, state: &mut State, names: &[String]) -> Result<(), Fault> {
+        if let Some(refused) = state.refused.filter(|refused| names.iter().any(|name| name == refused)) {
+            return Err(Fault::Refused(Refusal::Other, refused.to_owned()));
+        }
+        let away = state.away.filter(|(_, is_away)| *is_away).map(|(prefix, _)| prefix);
+        let is_away = |name: &&String| away.is_some_and(|prefix| name.starts_with(prefix));
+        let there: Vec<_> = names.iter().filter(|name| !is_away(name)).cloned().collect();
+        for name in &there {
+            state.names.remove(name);
+        }
+        self.log.note(format!("unlink {}", there.join(" ")));
+        if there.len() < names.len() { Err(Fault::Away) } else { Ok(()) }
     }
 
     pub(crate) fn set_heavy(&self, heavy: Heavy) {
@@ -270,10 +298,7 @@ impl Remote for Fake {
 
     async fn invalidate(&self, invalidation: &Invalidation, routes: Option<&str>) -> Result<Invalidated, Fault> {
         let mut state = self.reached()?;
-        for name in &invalidation.unlink {
-            state.names.remove(name);
-        }
-        self.log.note(format!("unlink {}", invalidation.unlink.join(" ")));
+        self.unlink_all(&mut state, &invalidation.unlink)?;
         if state.version.as_deref() != routes {
             return Ok(Invalidated::RoutesChanged);
         }
@@ -289,10 +314,7 @@ impl Remote for Fake {
         if let Some(fault) = state.unlink_fault.clone() {
             return Err(fault);
         }
-        for name in &names {
-            state.names.remove(name);
-        }
-        self.log.note(format!("unlink {}", names.join(" ")));
+        self.unlink_all(&mut state, &names)?;
         drop(state);
         self.replicated()
     }
@@ -302,8 +324,23 @@ impl Remote for Fake {
         if is_paused { Err(Fault::Timeout) } else { Ok(()) }
     }
 
-    async fn has_replicas(&self, _unlink: &[String], _is_told: bool) -> Result<(), Fault> {
-        self.replicated()
+    fn needs(&self, unlink: &[String], is_told: bool) -> BTreeSet<Needed> {
+        let away = self.state().away.map(|(prefix, _)| prefix);
+        let place = |name: &String| usize::from(away.is_some_and(|prefix| name.starts_with(prefix)));
+        let servers = unlink.iter().map(|name| Needed::Server(Some(place(name))));
+        servers.chain(is_told.then_some(Needed::Bus)).collect()
+    }
+
+    fn servers(&self) -> BTreeSet<Needed> {
+        BTreeSet::from([Needed::Server(Some(0)), Needed::Server(Some(1)), Needed::Bus])
+    }
+
+    async fn lacking(&self, needed: &BTreeSet<Needed>, replicas: bool) -> BTreeMap<Needed, Fault> {
+        let (without, state) = (self.replicated().err().filter(|_| replicas), self.state());
+        let fault = state.fault.clone().filter(|fault| *fault == Fault::Away).or(without);
+        let is_away = state.away.is_some_and(|(_, is_away)| is_away);
+        let away = |needed| (is_away && needed == Needed::Server(Some(1))).then_some(Fault::Away);
+        needed.iter().filter_map(|needed| Some((*needed, fault.clone().or_else(|| away(*needed))?))).collect()
     }
 
     async fn discard(&self) -> Result<(), Fault> {

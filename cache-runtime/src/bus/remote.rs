@@ -1,5 +1,6 @@
 //! What the bus and the journal ask of the second tier.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::fault::Fault;
 use crate::instant::Instant;
-use crate::store::{Invalidated, Invalidation, Position, Tail};
+use crate::store::{Invalidated, Invalidation, Needed, Position, Tail};
 
 /// The version of the routes, and all of them: names and JSON.
 pub(crate) type Routes = (Option<String>, Vec<(String, String)>);
@@ -70,8 +71,19 @@ pub(crate) trait Remote: Send + Sync {
     /// Ends when the server takes writes.
     fn write_nothing(&self) -> impl Future<Output = Result<(), Fault>> + Send;
 
-    /// A fault while there are too few replicas for what unlinks these names, and for the bus if it `is_told`.
-    fn has_replicas(&self, unlink: &[String], is_told: bool) -> impl Future<Output = Result<(), Fault>> + Send;
+    /// What it takes to unlink these names, and to tell of it if it `is_told`.
+    fn needs(&self, unlink: &[String], is_told: bool) -> BTreeSet<Needed>;
+
+    /// All servers and the bus.
+    fn servers(&self) -> BTreeSet<Needed>;
+
+    /// Of what is needed, what is not there, and why: nobody can reach it or, where `replicas` are asked for too, it has
+    /// too few.
+    fn lacking(
+        &self,
+        needed: &BTreeSet<Needed>,
+        replicas: bool,
+    ) -> impl Future<Output = BTreeMap<Needed, Fault>> + Send;
 
     /// Deletes the bus, and begins it anew: everybody drops everything.
     fn discard(&self) -> impl Future<Output = Result<(), Fault>> + Send;

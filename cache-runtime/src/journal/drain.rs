@@ -1,14 +1,14 @@
 //! The replay.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::bus::{Notice, Remote};
 use crate::fault::{Fault, Refusal};
 use crate::journal::Journal;
 use crate::journal::item::Item;
-use crate::journal::queue::Batch;
+use crate::journal::queue::{Batch, Numbered, Tried, Waiting};
 use crate::routes::{Happened, Plan, Table};
-use crate::store::{Invalidated, Invalidation};
+use crate::store::{Invalidated, Invalidation, Needed};
 
 /// Batches that are replayed before the bus is looked at again.
 const MOST_BATCHES: usize = 16;
@@ -26,61 +26,195 @@ pub(crate) enum Drained {
 }
 
 impl Journal {
-    /// Replays what waits, oldest first. Each stays here until it is acknowledged: after a fault it waits as before. What a
-    /// server was told in vain, since it had too few replicas, is told again when it has them.
-    pub(crate) async fn drain(&self, remote: &impl Remote, table: &Table, by: &str) -> Result<Drained, Fault> {
-        for _ in 0..MOST_BATCHES {
-            let Some((batch, since)) = self.next() else { return Ok(Drained::Empty) };
-            let is_again = self.was_told_in_vain(&batch);
-            let replayed = match &batch {
-                Batch::Items(items) => replay(remote, table, by, items, is_again).await,
-                Batch::Sweep { prefix, .. } => sweep(remote, table, by, prefix, is_again).await,
+    /// Replays what waits, oldest first. Each stays here until it is acknowledged: after a fault it waits as before, and
+    /// what is behind it goes on. The first fault is returned at the end.
+    ///
+    /// What was never sent goes out as it is, to the servers that are there. What has failed is sent again when all servers
+    /// that it needs can be reached: else the others would lose with each try what was read there since. What a server was
+    /// told in vain, since it had too few replicas, is told again when it has them.
+    pub(crate) async fn drain<R: Remote>(&self, remote: &R, table: &Table, by: &str) -> Result<Drained, Fault> {
+        let ([never, failed, in_vain], since) = self.waiting();
+        let mut replay = Replay { remote, table, by, lacking: BTreeMap::new(), fault: None };
+        let mut again = [failed, in_vain].into_iter();
+        let mut batches: VecDeque<_> = never.batches().map(|batch| (batch, Tried::Never)).collect();
+        let mut sent = 0;
+        loop {
+            let Some((batch, tried)) = batches.pop_front() else {
+                let Some(waiting) = again.next() else { break };
+                let tried = waiting.tried;
+                batches.extend(replay.ready(waiting).await.batches().map(|batch| (batch, tried)));
+                continue;
             };
-            if matches!(replayed, Err(Fault::Refused(Refusal::WritesStopped, _))) {
-                self.told_in_vain(&batch, since);
+            // What was tried with the servers of before says nothing of these.
+            if self.repeats() != since {
+                return Ok(Drained::More);
             }
-            replayed?;
-            self.acknowledge(batch, since);
+            if sent == MOST_BATCHES {
+                break;
+            }
+            sent += 1;
+            match replay.send(&batch).await {
+                Ok(()) => self.acknowledge(batch, since),
+                Err(fault) => {
+                    self.was_tried(&batch, how(&fault), since);
+                    let pieces = replay.pieces(batch, tried, &fault).await;
+                    pieces.into_iter().rev().for_each(|piece| batches.push_front((piece, how(&fault))));
+                    replay.fault.get_or_insert(fault);
+                }
+            }
         }
-        Ok(if self.len() == 0 { Drained::Empty } else { Drained::More })
+        match replay.fault {
+            Some(fault) => Err(fault),
+            None if self.len() == 0 => Ok(Drained::Empty),
+            None => Ok(Drained::More),
+        }
     }
 }
 
-async fn replay(
-    remote: &impl Remote,
-    table: &Table,
-    by: &str,
-    items: &[(u64, Arc<Item>)],
-    is_again: bool,
-) -> Result<(), Fault> {
-    let items: Vec<_> = items.iter().map(|(_, item)| item.as_ref()).collect();
-    if items.iter().all(|item| !item.is_told()) {
-        let names = items.iter().flat_map(|item| &item.named).flat_map(|named| &named.names);
-        let names: Vec<_> = names.cloned().collect();
-        if is_again {
-            remote.has_replicas(&names, false).await?;
-        }
-        return remote.unlink(names).await;
+/// What became of something for which there was this fault.
+fn how(fault: &Fault) -> Tried {
+    if matches!(fault, Fault::Refused(Refusal::WritesStopped, _)) { Tried::InVain } else { Tried::Failed }
+}
+
+/// Whether less at once may pass, or another part of it.
+fn may_pass_in_part(fault: &Fault) -> bool {
+    match fault {
+        Fault::Timeout => true,
+        Fault::Refused(refusal, _) => matches!(refusal, Refusal::NotReady | Refusal::WrongType | Refusal::Other),
+        Fault::Away | Fault::Broken(_) | Fault::Nonsense(_) => false,
     }
-    let mut notice = Notice { by: Some(by.to_owned()), ..Notice::default() };
-    for item in &items {
-        notice.events.extend(item.events.iter().cloned());
-        notice.keys.extend(item.keys.iter().cloned());
-    }
-    for _ in 0..MOST_PLANS {
-        let plan = planned(table, &items);
-        let unlink: Vec<_> = plan.named.iter().flat_map(|named| &named.names).cloned().collect();
-        if is_again {
-            remote.has_replicas(&unlink, true).await?;
+}
+
+/// One replay of what waits.
+struct Replay<'a, R> {
+    remote: &'a R,
+    table: &'a Table,
+    by: &'a str,
+    /// Of what was asked for, what is not there.
+    lacking: BTreeMap<Needed, Fault>,
+    /// The first.
+    fault: Option<Fault>,
+}
+
+impl<R: Remote> Replay<'_, R> {
+    /// Those of them that can be done, as far as that is known without sending them.
+    async fn ready(&mut self, waiting: Waiting) -> Waiting {
+        let Waiting { tried, mut items, mut sweeps } = waiting;
+        self.take_ready(&mut items, tried).await;
+        if !sweeps.is_empty() {
+            let everywhere = self.find_lacking(self.remote.servers(), Tried::Failed).await;
+            // The servers are swept without waiting for replicas.
+            let told = self.find_lacking(BTreeSet::from([Needed::Bus]), tried).await;
+            if let Some(fault) = everywhere.or(told) {
+                self.fault.get_or_insert(fault);
+                sweeps.clear();
+            }
         }
-        notice.covered = unlink.iter().cloned().collect();
-        let invalidation = Invalidation { unlink, put: None, fields: notice.fields() };
-        match remote.invalidate(&invalidation, plan.version.as_deref()).await? {
-            Invalidated::At(_) => return Ok(()),
-            Invalidated::RoutesChanged => reload(remote, table).await?,
+        Waiting { tried, items, sweeps }
+    }
+
+    async fn take_ready(&mut self, items: &mut Vec<Numbered>, tried: Tried) {
+        let needs: Vec<_> = items.iter().map(|(_, item)| self.needs(item)).collect();
+        if let Some(fault) = self.find_lacking(needs.iter().flatten().copied().collect(), tried).await {
+            self.fault.get_or_insert(fault);
+            let mut needs = needs.iter();
+            let is_there = |needed: &BTreeSet<Needed>| needed.iter().all(|needed| !self.lacking.contains_key(needed));
+            items.retain(|_| needs.next().is_some_and(is_there));
         }
     }
-    Err(unstable())
+
+    /// Of these, the first fault of one that is not there; where something was told in vain, replicas included.
+    async fn find_lacking(&mut self, needed: BTreeSet<Needed>, tried: Tried) -> Option<Fault> {
+        let unknown: BTreeSet<_> = needed.iter().copied().filter(|one| !self.lacking.contains_key(one)).collect();
+        if !unknown.is_empty() {
+            self.lacking.extend(self.remote.lacking(&unknown, tried == Tried::InVain).await);
+        }
+        needed.iter().find_map(|needed| self.lacking.get(needed)).cloned()
+    }
+
+    fn needs(&self, item: &Item) -> BTreeSet<Needed> {
+        let names: Vec<String> = if self.remote.is_single() {
+            item.named.iter().flat_map(|named| &named.names).take(1).cloned().collect()
+        } else {
+            names(&planned(self.table, &[item]))
+        };
+        self.remote.needs(&names, item.is_told())
+    }
+
+    /// What of a batch that has failed is tried at once: where servers are away that not all of it needs, the rest; later
+    /// the halves, of which one may be what the fault is about.
+    async fn pieces(&mut self, batch: Batch, before: Tried, fault: &Fault) -> Vec<Batch> {
+        let Batch::Items(mut items) = batch else { return Vec::new() };
+        let count = items.len();
+        if count == 1 {
+            return Vec::new();
+        }
+        if before == Tried::Never {
+            if self.remote.is_single() {
+                return Vec::new();
+            }
+            self.take_ready(&mut items, how(fault)).await;
+            let is_rest = !items.is_empty() && items.len() < count;
+            return is_rest.then_some(Batch::Items(items)).into_iter().collect();
+        }
+        if !may_pass_in_part(fault) {
+            return Vec::new();
+        }
+        // What needs the same servers stays together.
+        items.sort_by_cached_key(|(_, item)| self.needs(item));
+        let rest = items.split_off(count / 2);
+        vec![Batch::Items(items), Batch::Items(rest)]
+    }
+
+    async fn send(&self, batch: &Batch) -> Result<(), Fault> {
+        match batch {
+            Batch::Items(items) => self.replay(&items.iter().map(|(_, item)| item.as_ref()).collect::<Vec<_>>()).await,
+            Batch::Sweep { prefix, .. } => self.sweep(prefix).await,
+        }
+    }
+
+    async fn replay(&self, items: &[&Item]) -> Result<(), Fault> {
+        if items.iter().all(|item| !item.is_told()) {
+            let names = items.iter().flat_map(|item| &item.named).flat_map(|named| &named.names);
+            return self.remote.unlink(names.cloned().collect()).await;
+        }
+        let mut notice = Notice { by: Some(self.by.to_owned()), ..Notice::default() };
+        for item in items {
+            notice.events.extend(item.events.iter().cloned());
+            notice.keys.extend(item.keys.iter().cloned());
+        }
+        for _ in 0..MOST_PLANS {
+            let plan = planned(self.table, items);
+            let unlink = names(&plan);
+            notice.covered = unlink.iter().cloned().collect();
+            let invalidation = Invalidation { unlink, put: None, fields: notice.fields() };
+            match self.remote.invalidate(&invalidation, plan.version.as_deref()).await? {
+                Invalidated::At(_) => return Ok(()),
+                Invalidated::RoutesChanged => reload(self.remote, self.table).await?,
+            }
+        }
+        Err(unstable())
+    }
+
+    async fn sweep(&self, prefix: &str) -> Result<(), Fault> {
+        let notice = Notice { by: Some(self.by.to_owned()), all: true, ..Notice::default() };
+        let invalidation = Invalidation { fields: notice.fields(), ..Invalidation::default() };
+        for _ in 0..MOST_PLANS {
+            let version = self.table.version();
+            for beginning in self.table.sweeps(prefix) {
+                self.remote.sweep(&beginning).await?;
+            }
+            match self.remote.invalidate(&invalidation, version.as_deref()).await? {
+                Invalidated::At(_) => return Ok(()),
+                Invalidated::RoutesChanged => reload(self.remote, self.table).await?,
+            }
+        }
+        Err(unstable())
+    }
+}
+
+fn names(plan: &Plan) -> Vec<String> {
+    plan.named.iter().flat_map(|named| &named.names).cloned().collect()
 }
 
 /// What they name, with what is known of routes by now.
@@ -94,25 +228,6 @@ fn planned(table: &Table, items: &[&Item]) -> Plan {
         }
     }
     plan
-}
-
-async fn sweep(remote: &impl Remote, table: &Table, by: &str, prefix: &str, is_again: bool) -> Result<(), Fault> {
-    let notice = Notice { by: Some(by.to_owned()), all: true, ..Notice::default() };
-    let invalidation = Invalidation { fields: notice.fields(), ..Invalidation::default() };
-    if is_again {
-        remote.has_replicas(&[], true).await?;
-    }
-    for _ in 0..MOST_PLANS {
-        let version = table.version();
-        for beginning in table.sweeps(prefix) {
-            remote.sweep(&beginning).await?;
-        }
-        match remote.invalidate(&invalidation, version.as_deref()).await? {
-            Invalidated::At(_) => return Ok(()),
-            Invalidated::RoutesChanged => reload(remote, table).await?,
-        }
-    }
-    Err(unstable())
 }
 
 async fn reload(remote: &impl Remote, table: &Table) -> Result<(), Fault> {

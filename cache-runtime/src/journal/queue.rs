@@ -1,7 +1,6 @@
 //! What waits: a pure state machine.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::journal::item::Item;
@@ -28,23 +27,45 @@ pub(super) struct Queue {
     fenced: HashMap<String, usize>,
     /// What the keys of whole functions begin with.
     widened: BTreeMap<String, u64>,
+    /// Of those that were sent.
+    tried: HashMap<u64, Tried>,
     bytes: usize,
 }
 
 /// What is to be replayed at once.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Batch {
-    Items(Vec<(u64, Arc<Item>)>),
+    Items(Vec<Numbered>),
     Sweep { prefix: String, number: u64 },
 }
 
-impl Batch {
-    /// Of what is in it, the first and the last.
-    pub(super) fn numbers(&self) -> RangeInclusive<u64> {
-        match self {
-            Self::Items(items) => items.first().map_or(0, |one| one.0)..=items.last().map_or(0, |one| one.0),
-            Self::Sweep { number, .. } => *number..=*number,
-        }
+/// An invalidation and its number.
+pub(super) type Numbered = (u64, Arc<Item>);
+
+/// What became of something when it was sent to the servers of now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Tried {
+    /// It was not sent yet.
+    #[default]
+    Never,
+    /// Nobody knows how much of it happened.
+    Failed,
+    /// It happened, and too few replicas have it.
+    InVain,
+}
+
+/// All that waits and was tried alike, oldest first.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) tried: Tried,
+    pub(super) items: Vec<Numbered>,
+    pub(super) sweeps: Vec<Batch>,
+}
+
+impl Waiting {
+    /// As it is sent: as much at once as fits, and whole functions behind that.
+    pub(super) fn batches(self) -> impl Iterator<Item = Batch> {
+        pack(self.items).into_iter().chain(self.sweeps)
     }
 }
 
@@ -74,6 +95,7 @@ impl Queue {
             numbers: HashMap::new(),
             fenced: HashMap::new(),
             widened: BTreeMap::new(),
+            tried: HashMap::new(),
             bytes: 0,
         }
     }
@@ -107,9 +129,14 @@ impl Queue {
     /// Adds all keys that begin like this.
     pub(super) fn widen(&mut self, prefix: String) {
         let number = self.number();
-        self.widened.insert(prefix, number);
+        if let Some(before) = self.widened.insert(prefix, number) {
+            self.tried.remove(&before);
+        }
         if self.widened.len() > MOST_WIDENED {
-            self.widened = BTreeMap::from([(String::new(), number)]);
+            let before = std::mem::replace(&mut self.widened, BTreeMap::from([(String::new(), number)]));
+            for number in before.values() {
+                self.tried.remove(number);
+            }
         }
     }
 
@@ -117,26 +144,41 @@ impl Queue {
         self.fenced.contains_key(text) || self.widened.keys().any(|prefix| text.starts_with(prefix))
     }
 
-    /// The oldest that wait. They go on waiting until they are acknowledged.
-    pub(super) fn next(&self) -> Option<Batch> {
-        let (mut parts, mut bytes) = (0, 0);
-        let fits = |(_, item): &(&u64, &Arc<Item>)| {
-            let is_first = parts == 0;
-            parts += item.parts();
-            bytes += item.bytes();
-            is_first || (parts <= BATCH.0 && bytes <= BATCH.1)
-        };
-        let items: Vec<_> =
-            self.items.iter().take_while(fits).map(|(number, item)| (*number, Arc::clone(item))).collect();
-        if !items.is_empty() {
-            return Some(Batch::Items(items));
+    /// What waits and was tried like this. It goes on waiting until it is acknowledged.
+    pub(super) fn waiting(&self, tried: Tried) -> Waiting {
+        let is_it = |number: &u64| self.tried.get(number).copied().unwrap_or_default() == tried;
+        let items = self.items.iter().filter(|(number, _)| is_it(number));
+        let sweeps = self.widened.iter().filter(|(_, number)| is_it(number));
+        Waiting {
+            tried,
+            items: items.map(|(number, item)| (*number, Arc::clone(item))).collect(),
+            sweeps: sweeps.map(|(prefix, number)| Batch::Sweep { prefix: prefix.clone(), number: *number }).collect(),
         }
-        self.widened.iter().next().map(|(prefix, number)| Batch::Sweep { prefix: prefix.clone(), number: *number })
+    }
+
+    /// It was sent, and waits all the same. One that was added again meanwhile has another number.
+    pub(super) fn was_tried(&mut self, batch: &Batch, how: Tried) {
+        match batch {
+            Batch::Items(items) => {
+                let waiting = items.iter().filter(|(number, _)| self.items.contains_key(number));
+                self.tried.extend(waiting.map(|(number, _)| (*number, how)));
+            }
+            Batch::Sweep { prefix, number } if self.widened.get(prefix) == Some(number) => {
+                self.tried.insert(*number, how);
+            }
+            Batch::Sweep { .. } => {}
+        }
+    }
+
+    /// There are other servers: nothing was sent to them.
+    pub(super) fn forget_tries(&mut self) {
+        self.tried.clear();
     }
 
     /// It is done. One that was added again meanwhile has another number, and waits.
     pub(super) fn acknowledge(&mut self, number: u64) {
         let Some(item) = self.items.remove(&number) else { return };
+        self.tried.remove(&number);
         self.bytes -= item.bytes();
         for named in &item.named {
             if let Some(count) = self.fenced.get_mut(&named.text) {
@@ -152,6 +194,7 @@ impl Queue {
     pub(super) fn acknowledge_sweep(&mut self, prefix: &str, number: u64) {
         if self.widened.get(prefix) == Some(&number) {
             self.widened.remove(prefix);
+            self.tried.remove(&number);
         }
     }
 
@@ -159,4 +202,21 @@ impl Queue {
         self.next += 1;
         self.next
     }
+}
+
+/// In their order, and as many at once as fit.
+pub(super) fn pack(items: Vec<Numbered>) -> Vec<Batch> {
+    let (mut batches, mut batch, mut parts, mut bytes) = (Vec::new(), Vec::new(), 0, 0);
+    for (number, item) in items {
+        (parts, bytes) = (parts + item.parts(), bytes + item.bytes());
+        if !batch.is_empty() && (parts > BATCH.0 || bytes > BATCH.1) {
+            batches.push(Batch::Items(std::mem::take(&mut batch)));
+            (parts, bytes) = (item.parts(), item.bytes());
+        }
+        batch.push((number, item));
+    }
+    if !batch.is_empty() {
+        batches.push(Batch::Items(batch));
+    }
+    batches
 }

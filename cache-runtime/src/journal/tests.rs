@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::item::Item;
-use super::queue::{Added, Batch, Queue};
+use super::queue::{Added, Batch, Queue, Tried};
 use super::*;
 use crate::bus::fake::Fake;
 use crate::fault::{Fault, Refusal};
@@ -30,6 +30,11 @@ fn texts(batch: &Batch) -> Vec<&str> {
     }
 }
 
+/// What is sent first.
+fn next(queue: &Queue) -> Option<Batch> {
+    queue.waiting(Tried::Never).batches().next()
+}
+
 fn acknowledge(queue: &mut Queue, batch: Batch) {
     match batch {
         Batch::Items(items) => items.into_iter().for_each(|(number, _)| queue.acknowledge(number)),
@@ -44,32 +49,32 @@ fn oldest_first_and_each_once() {
         assert_eq!(queue.add(item(text)), Added::OneByOne);
     }
     assert_eq!(queue.len(), 3);
-    assert_eq!(texts(&queue.next().expect("three")), ["b", "a", "c"], "what comes again is as new as its last time");
+    assert_eq!(texts(&next(&queue).expect("three")), ["b", "a", "c"], "what comes again is as new as its last time");
 }
 
 #[test]
 fn what_waits_waits_until_it_is_acknowledged() {
     let mut queue = Queue::new(9);
     queue.add(item("a"));
-    let batch = queue.next().expect("one");
-    assert_eq!(queue.next(), Some(queue.next().expect("still there")));
+    let batch = next(&queue).expect("one");
+    assert_eq!(next(&queue), Some(next(&queue).expect("still there")));
     assert!(queue.fences("a") && !queue.fences("ab"));
     acknowledge(&mut queue, batch);
-    assert_eq!((queue.next(), queue.fences("a"), queue.len()), (None, false, 0));
+    assert_eq!((next(&queue), queue.fences("a"), queue.len()), (None, false, 0));
 }
 
 #[test]
 fn what_is_added_during_its_replay_stays() {
     let mut queue = Queue::new(1);
     queue.add(item("a"));
-    let replayed = queue.next().expect("one");
+    let replayed = next(&queue).expect("one");
     queue.add(item("a"));
     queue.add(item("b"));
     acknowledge(&mut queue, replayed);
-    assert_eq!(texts(&queue.next().expect("the newer one")), ["a"]);
-    let newer = queue.next().expect("the newer one");
+    assert_eq!(texts(&next(&queue).expect("the newer one")), ["a"]);
+    let newer = next(&queue).expect("the newer one");
     acknowledge(&mut queue, newer);
-    let swept = queue.next().expect("the widened one");
+    let swept = next(&queue).expect("the widened one");
     assert_eq!(texts(&swept), ["b"]);
     queue.widen("b".to_owned());
     acknowledge(&mut queue, swept);
@@ -108,7 +113,7 @@ fn batches_are_bounded_and_never_empty() {
     queue.add(Item { keys: vec!["x".repeat(1 << 20)], ..item("huge") });
     queue.add(item("last"));
     let mut sizes = Vec::new();
-    while let Some(batch) = queue.next() {
+    while let Some(batch) = next(&queue) {
         sizes.push(texts(&batch).len());
         acknowledge(&mut queue, batch);
     }
@@ -123,7 +128,7 @@ fn events_that_nobody_listens_to_are_bounded_too() {
         queue.add(Item { named: Vec::new(), events: vec![event], keys: Vec::new() });
     }
     let mut sizes = Vec::new();
-    while let Some(batch) = queue.next() {
+    while let Some(batch) = next(&queue) {
         if let Batch::Items(items) = &batch {
             sizes.push(items.len());
         }
@@ -148,7 +153,7 @@ proptest! {
                     unreplayed.push(text);
                 }
                 None => match replaying.take() {
-                    None => replaying = queue.next().map(|batch| (batch, unreplayed.len())),
+                    None => replaying = next(&queue).map(|batch| (batch, unreplayed.len())),
                     Some((batch, seen)) => {
                         let covers = |text: &String| match &batch {
                             Batch::Items(_) => texts(&batch).contains(&text.as_str()),
@@ -165,7 +170,7 @@ proptest! {
                 prop_assert!(queue.fences(text), "{} is not fenced", text);
             }
         }
-        while let Some(batch) = queue.next() {
+        while let Some(batch) = next(&queue) {
             acknowledge(&mut queue, batch);
         }
         prop_assert_eq!(queue.len(), 0);
@@ -265,6 +270,71 @@ async fn what_too_few_replicas_are_there_for_is_not_repeated() {
         assert_eq!((journal.len(), server.log.lines()), (1, [&told[..], &told[..]].concat()));
         server.log.clear();
     }
+}
+
+/// Others are told of it before anybody asks whether replicas are there for what was told before it.
+#[tokio::test]
+async fn what_was_never_told_does_not_wait_for_replicas() {
+    let (server, journal, table) = (Fake::new(), Journal::new(9), table());
+    server.set_lacks_replicas(true);
+    let drain = async || journal.drain(server.as_ref(), &table, "me").await.is_err();
+    add(&journal, "user:1:2");
+    assert!(drain().await && drain().await);
+    add(&journal, "user:3:4");
+    server.log.clear();
+    assert!(drain().await && drain().await);
+    assert_eq!(server.log.lines(), ["unlink shop:v1:user:3:4", "tell keys by covered"]);
+    server.set_lacks_replicas(false);
+    assert!(!drain().await);
+    assert_eq!(server.log.lines()[2..], ["unlink shop:v1:user:1:2 shop:v1:user:3:4", "tell keys by covered"]);
+}
+
+/// While it is away, nothing else is sent again and again either: it would be lost each time.
+#[tokio::test]
+async fn what_one_server_hinders_is_in_nobodys_way() {
+    let (server, journal, table) = (Fake::new(), Journal::new(9), table());
+    server.set_away("shop:v1:user:", true);
+    add(&journal, "user:1:2");
+    let both = table.plan_texts(["user:3:4", "other:3"].map(str::to_owned));
+    journal.add(&both, invalidation(&[("keys", r#"["user:3:4","other:3"]"#)]));
+    add(&journal, "other:1");
+    journal.add(&table.plan_texts(["other:2".to_owned()]), Invalidation::default());
+    let drain = async || journal.drain(server.as_ref(), &table, "me").await;
+    assert_eq!(drain().await, Err(Fault::Away));
+    let told = ["unlink shop:v1:other:1 shop:v1:other:2", "tell keys by covered"];
+    assert!(server.log.has(&told), "{:?}", server.log.lines());
+    assert!(server.log.lines()[0].contains("shop:v1:other:3"), "once, though it is not told yet");
+    assert_eq!(journal.len(), 2);
+    server.log.clear();
+    assert_eq!(drain().await, Err(Fault::Away));
+    assert_eq!(server.log.lines(), Vec::<String>::new());
+    // Of another server nobody knows what it has.
+    journal.repeat_recent();
+    assert_eq!(drain().await, Err(Fault::Away));
+    assert!(server.log.has(&told), "{:?}", server.log.lines());
+    assert!(server.log.lines()[0].contains("shop:v1:other:3"));
+    server.set_away("shop:v1:user:", false);
+    assert_eq!((drain().await, journal.len()), (Ok(Drained::Empty), 0));
+}
+
+#[tokio::test]
+async fn what_a_server_refuses_is_in_nobodys_way() {
+    let (server, journal, table) = (Fake::new(), Journal::new(60), table());
+    server.set_refused("shop:v1:user:1:7");
+    (0..60).for_each(|id| add(&journal, &format!("user:1:{id}")));
+    add(&journal, "other:1");
+    server.add_name("shop:v1:other:9");
+    let drain = async || journal.drain(server.as_ref(), &table, "me").await;
+    for _ in 0..3 {
+        assert!(matches!(drain().await, Err(Fault::Refused(Refusal::Other, _))));
+    }
+    assert!(server.log.has(&["sweep shop:v1:other"]), "what was widened goes too: {:?}", server.log.lines());
+    assert_eq!((journal.len(), server.names().len()), (1, 0));
+    server.log.clear();
+    for _ in 0..3 {
+        assert!(drain().await.is_err());
+    }
+    assert_eq!(server.log.lines(), Vec::<String>::new(), "nothing else is tried again");
 }
 
 #[tokio::test]
@@ -372,7 +442,8 @@ async fn what_may_have_happened_on_the_server_before_waits_again() {
     journal.repeat_recent();
     assert!(!journal.succeeded(sent, &plan, invalidation(&[("keys", "[\"user:1:2\"]")])));
     assert!(journal.blocks(["user:1:2"]));
-    let (batch, sent) = journal.next().expect("it waits");
+    let ([waiting, ..], sent) = journal.waiting();
+    let batch = waiting.batches().next().expect("it waits");
     journal.repeat_recent();
     journal.acknowledge(batch, sent);
     assert_eq!(journal.len(), 1, "nor is a replay that another one overtook");

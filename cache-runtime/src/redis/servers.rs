@@ -287,9 +287,14 @@ impl Servers {
         self.topology.server_of(slot)
     }
 
-    /// Of these slots, one of each primary that has any.
-    pub(crate) fn one_slot_of_each(&self, slots: impl IntoIterator<Item = HashSlot>) -> Vec<HashSlot> {
-        self.topology.one_slot_of_each(slots)
+    /// Whether anything can be asked of the server at this place.
+    pub(crate) fn reaches(&self, place: Option<usize>) -> bool {
+        self.topology.pool_of(place).is_some_and(|pool| pool.is_up())
+    }
+
+    /// Whether anything can be asked over the connection of the bus.
+    pub(crate) fn reaches_bus(&self) -> bool {
+        self.topology.bus().is_some_and(|pool| pool.is_up())
     }
 
     fn bus(&self) -> Result<Arc<Pool>, Fault> {

@@ -6,6 +6,7 @@ mod entries;
 mod flush;
 mod invalidate;
 mod leases;
+mod needs;
 mod read;
 mod sweep;
 

@@ -1,6 +1,5 @@
 //! Which server has which slot, and the connections to all of them.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -71,15 +70,6 @@ impl Primaries {
         slots.map(|slot| HashSlot(u16::try_from(slot).expect("there are few slots"))).collect()
     }
 
-    /// Of these, the first of each server that has any; and the first that nobody has.
-    fn one_slot_of_each(&self, slots: impl IntoIterator<Item = HashSlot>) -> Vec<HashSlot> {
-        let mut firsts = BTreeMap::new();
-        for slot in slots {
-            firsts.entry(self.place(slot)).or_insert(slot);
-        }
-        firsts.into_values().collect()
-    }
-
     fn place(&self, slot: HashSlot) -> Option<usize> {
         match &self.owners {
             Owners::One => Some(0),
@@ -137,6 +127,11 @@ impl Topology {
         map.pools.get(map.primaries.place(slot)?).cloned()
     }
 
+    /// Connections to the server at this place among all.
+    pub(crate) fn pool_of(&self, place: Option<usize>) -> Option<Arc<Pool>> {
+        self.usable()?.pools.get(place?).cloned()
+    }
+
     pub(crate) fn pool_at(&self, address: &Address) -> Option<Arc<Pool>> {
         self.usable()?.pools.iter().find(|pool| pool.address() == address).cloned()
     }
@@ -176,10 +171,6 @@ impl Topology {
 
     pub(crate) fn server_of(&self, slot: HashSlot) -> Option<usize> {
         self.read().primaries.place(slot)
-    }
-
-    pub(crate) fn one_slot_of_each(&self, slots: impl IntoIterator<Item = HashSlot>) -> Vec<HashSlot> {
-        self.read().primaries.one_slot_of_each(slots)
     }
 
     pub(crate) fn bus(&self) -> Option<Arc<Pool>> {
@@ -308,8 +299,6 @@ mod tests {
         let owners = [0, 9, 10, 11, 20, 16_383, 16_384].map(|slot| primaries.place(HashSlot(slot)));
         assert_eq!(owners, [Some(1), Some(1), Some(0), None, Some(1), Some(1), None]);
         assert_eq!(primaries.one_slot_each(), [HashSlot(10), HashSlot(0)]);
-        let slots = [20, 10, 0, 11, 12].map(HashSlot);
-        assert_eq!(primaries.one_slot_of_each(slots), [HashSlot(11), HashSlot(10), HashSlot(20)], "nobody has 11");
     }
 
     #[test]

@@ -48,24 +48,6 @@ impl Store {
         self.unlink_everywhere(&Invalidation { unlink: names, ..Invalidation::default() }).await
     }
 
-    /// Whether enough replicas are there for what unlinks these names, and for the bus if it `is_told`. To be asked before
-    /// an invalidation is repeated: while they are too few it would happen each time, to everybody, and never count.
-    pub(crate) async fn has_replicas(&self, unlink: &[String], is_told: bool) -> Result<(), Fault> {
-        if self.min_replicas == 0 {
-            return Ok(());
-        }
-        let generation = *self.servers.generation().borrow();
-        let bus = is_told.then(|| self.slot(&self.names.bus));
-        let slots = bus.into_iter().chain(unlink.iter().map(|name| self.slot(name)));
-        let wait = self.wait(self.op_timeout / 2);
-        // The server of the bus is asked over the connection that tells it.
-        let others = self.servers.one_slot_of_each(slots).into_iter().filter(|slot| Some(*slot) != bus);
-        for reply in flush(&self.servers, others.map(|slot| (slot, wait.clone())).collect()).await {
-            self.check_replicas(&reply?)?;
-        }
-        if is_told { self.replicated(generation).await } else { Ok(()) }
-    }
-
     /// Makes invalid what `first` names, then tells of `told`.
     async fn tell(
         &self,
@@ -151,7 +133,7 @@ impl Store {
 
     /// Enough replicas have what was written on the bus' own connection, which is still the one of that `generation`.
     /// Asked again and again, since a connection that waits does nothing else, and this one has probes to send.
-    async fn replicated(&self, generation: u64) -> Result<(), Fault> {
+    pub(super) async fn replicated(&self, generation: u64) -> Result<(), Fault> {
         if self.min_replicas == 0 {
             return Ok(());
         }
@@ -169,13 +151,13 @@ impl Store {
     }
 
     /// The replicas that have everything this connection wrote, after so long at most.
-    fn wait(&self, most: Duration) -> Cmd {
+    pub(super) fn wait(&self, most: Duration) -> Cmd {
         let mut wait = Cmd::with_capacity(3, 32);
         wait.arg("WAIT").arg(self.min_replicas).arg(millis(most));
         wait
     }
 
-    fn check_replicas(&self, reply: &Value) -> Result<(), Fault> {
+    pub(super) fn check_replicas(&self, reply: &Value) -> Result<(), Fault> {
         let have = reply::number(reply, "replicas")?;
         if have >= u64::try_from(self.min_replicas).unwrap_or(u64::MAX) {
             return Ok(());
