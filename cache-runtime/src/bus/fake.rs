@@ -4,7 +4,7 @@
 
 mod log;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -47,6 +47,8 @@ struct State {
     heavy: Heavy,
     /// Besides the time of an operation, for a look that reads and one at the end alone.
     slow: [Duration; 2],
+    /// What the next looks of these kinds come to.
+    faults: [VecDeque<Fault>; 2],
     /// Run before a probe is answered.
     during_probe: Option<fn(&Fake)>,
     end: Option<Reading>,
@@ -144,6 +146,16 @@ impl Fake {
     /// A look that reads needs so much more time than an operation, and one at the end alone.
     pub(crate) fn set_slow(&self, read: Duration, end: Duration) {
         self.state().slow = [read, end];
+    }
+
+    /// What the next looks that read come to, and those at the end alone.
+    pub(crate) fn set_look_faults(&self, reads: &[Fault], ends: &[Fault]) {
+        self.state().faults = [reads, ends].map(|faults| faults.iter().cloned().collect());
+    }
+
+    /// Whether all of these have come.
+    pub(crate) fn has_had_faults(&self) -> bool {
+        self.state().faults.iter().all(VecDeque::is_empty)
     }
 
     pub(crate) fn set_during_probe(&self, during: fn(&Self)) {
@@ -264,6 +276,9 @@ impl Remote for Fake {
         tokio::task::yield_now().await;
         let during = self.reached()?.during_probe.take();
         let mut state = self.reached()?;
+        if let Some(fault) = state.faults[usize::from(from.is_none())].pop_front() {
+            return Err(fault);
+        }
         let [read, end] = state.slow;
         if more < if from.is_some() { read } else { end } {
             return Err(Fault::Timeout);

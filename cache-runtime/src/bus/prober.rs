@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::bus::apply::{Apply, Heard};
 use crate::bus::effects::Effects;
-use crate::bus::prober::patience::Patience;
+use crate::bus::prober::patience::{Patience, is_late};
 use crate::bus::reader::{Gap, Left, Reader, Step};
 use crate::bus::remote::{Met, Remote};
 use crate::bus::{Links, RETRIES, changed};
@@ -161,12 +161,12 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         was_late: fn(&mut Patience),
     ) -> Result<Tail, Fault> {
         let Links { remote, settings, .. } = self.links;
+        let began = Instant::now();
         let tail = remote.probe(self.reader.position(), from, settings.most, settings.max_staleness, more).await;
-        match &tail {
-            Err(Fault::Timeout) => was_late(&mut self.patience),
-            // A connection that is silent for so long is made anew.
-            Err(Fault::Broken(_)) if !more.is_zero() => was_late(&mut self.patience),
-            _ => {}
+        if let Err(fault) = &tail
+            && is_late(fault, more, began.elapsed())
+        {
+            was_late(&mut self.patience);
         }
         tail
     }

@@ -165,6 +165,21 @@ async fn what_a_server_that_is_slow_can_read_at_all_is_read() {
     }
 }
 
+/// By somebody who cuts connections, behind one look that was late: the bus is not to blame.
+#[tokio::test]
+async fn looks_that_are_cut_at_once_have_not_had_their_time() {
+    let cut = || Fault::Broken("somebody has cut it".to_owned());
+    let looks = || [Fault::Timeout, cut(), cut(), cut(), cut()];
+    for (reads, ends) in [(&looks()[..], &[][..]), (&looks()[..1], &looks()[..])] {
+        let world = World::new().await;
+        world.server.set_look_faults(reads, ends);
+        world.server.add(&USER_UPDATED);
+        world.log.until(&["fault", "fence user:42:7", "extend", "applied 1"]).await;
+        assert!(world.server.has_had_faults());
+        assert!(!world.log.has(&["discard"]) && !world.log.has(&["drop all"]), "{:?}", world.log.lines());
+    }
+}
+
 /// Redis looks at the last message whenever it tells where the bus ends.
 #[tokio::test]
 async fn a_long_message_does_not_stay_the_last() {

@@ -7,6 +7,11 @@
 
 use std::time::Duration;
 
+use crate::fault::Fault;
+
+/// A connection that is silent for so long is made anew, though a look over it has more time.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// The first time that is more than that of an operation; then twice that.
 const LONG: Duration = Duration::from_secs(2);
 
@@ -84,6 +89,16 @@ impl Patience {
     }
 }
 
+/// Whether a look that had `more` time than an operation, and took this long, was late: not where its connection was cut
+/// before, which says nothing about the bus.
+pub(super) fn is_late(fault: &Fault, more: Duration, took: Duration) -> bool {
+    match fault {
+        Fault::Timeout => true,
+        Fault::Broken(_) => !more.is_zero() && took >= more.min(SILENCE),
+        Fault::Away | Fault::Refused(..) | Fault::Nonsense(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +157,23 @@ mod tests {
     #[test]
     fn where_even_the_end_cannot_be_told_the_bus_is_deleted() {
         check(5, 5, ("deleted", 4));
+    }
+
+    #[test]
+    fn a_connection_that_breaks_is_late_once_the_look_has_had_its_time() {
+        let seconds = Duration::from_secs;
+        let broken = || Fault::Broken(String::new());
+        for (fault, more, took, expected) in [
+            (Fault::Timeout, 0, 0, true),
+            (broken(), 0, 9, false),
+            (broken(), 2, 1, false),
+            (broken(), 2, 2, true),
+            (broken(), 8, 4, false),
+            (broken(), 8, 6, true),
+            (Fault::Away, 2, 9, false),
+        ] {
+            assert_eq!(is_late(&fault, seconds(more), seconds(took)), expected, "{fault} {more} {took}");
+        }
     }
 
     /// The server was slow when the bus was read, and when only its end was asked for, it was not.
