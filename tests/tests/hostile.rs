@@ -106,3 +106,17 @@ async fn messages_that_the_server_cannot_read_in_time_are_given_more() {
     assert_eq!(kept.cache.health().gaps(), gaps, "none was skipped");
     kept.is_dropped().await;
 }
+
+/// Whoever has read it cannot send it back as it is.
+#[tokio::test]
+async fn a_version_of_the_routes_that_is_no_text_is_replaced() {
+    let kept = Kept::new(SOON).await;
+    kept.server.call(&[b"HSET".as_slice(), b"{test:bus}:routes", b":version", b"\xff\xfe"]);
+    eventually(Duration::from_secs(10), async || {
+        let receipt = kept.cache.publish(&ItemChanged { id: 1 }).await.expect("it returns");
+        receipt.delivery() == Delivery::Applied
+    })
+    .await;
+    eventually(SOON, async || kept.cache.health().queued() == 0 && kept.cache.health().serves_near()).await;
+    assert_ne!(kept.outcome().await, Outcome::HitL1);
+}

@@ -1,7 +1,7 @@
 -- One look at the bus: says how far this process has read and until when it may serve, and reads what is new.
 -- KEYS: nothing, bus, routes, nodes. ARGV: id of this process, its position, its right in ms, the position to read from
 -- (empty: nothing is read), how many messages at most, how many bytes of them, how many of one message.
--- Returns now in ms, the last position and how many were ever added, the version of the routes,
+-- Returns now in ms, the last position and how many were ever added, the version of the routes (nothing: none of ours),
 -- messages, whether there may be more. Of a message that is too long only the names of its events are returned, with its
 -- length under `long`; and `all`, if it had names of keys.
 -- Nothing can follow it, nor be asked for behind it.
@@ -81,7 +81,7 @@ end
 redis.call('HSETNX', KEYS[4], ':since', string.format('%.0f', now))
 redis.call('HSET', KEYS[4], ARGV[1], (is_over and '0-0' or ARGV[2]) .. ' ' .. string.format('%.0f', now + ARGV[3]))
 local version = redis.pcall('HGET', KEYS[3], ':version')
-if type(version) ~= 'string' then
+if type(version) ~= 'string' or not string.match(version, '^%x+$') then
   version = false
 end
 local last, added = tail(KEYS[2])

@@ -98,7 +98,7 @@ impl Store {
         self.servers.ear_command(&command, most).await.map(drop)
     }
 
-    /// The routes and their version; nothing where there are none.
+    /// The routes and their version; nothing where there are none, or where it is none of ours.
     pub(crate) async fn routes(&self) -> Result<(Option<String>, Vec<(String, String)>), Fault> {
         let mut command = Cmd::new();
         command.arg("HGETALL").arg(&self.names.routes);
@@ -106,7 +106,7 @@ impl Store {
         for (field, value) in reply::pairs(self.servers.bus_command(&command).await?, "routes")? {
             let (field, value) = (reply::text(field, "a route's name")?, reply::text(value, "a route")?);
             if field == ROUTES_VERSION {
-                version = Some(value);
+                version = Some(value).filter(|version| is_version(version));
             } else {
                 routes.push((field, value));
             }
@@ -150,6 +150,11 @@ impl Store {
             tracing::debug!(%fault, "others remember this process until its right to serve is over");
         }
     }
+}
+
+/// Whether this may be a version of routes: hexadecimal, as [`Store::register`] writes it.
+fn is_version(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// As the server writes it.

@@ -178,7 +178,7 @@ impl Call<'_> {
         let mut entry = if is_over { b"0-0".to_vec() } else { self.args[1].clone() };
         entry.extend(format!(" {}", now + number(&self.args[2])).into_bytes());
         self.redis.hset(&self.keys[3], &self.args[0], &entry)?;
-        let version = self.redis.hget(&self.keys[2], b":version").ok().flatten();
+        let version = self.redis.hget(&self.keys[2], b":version").ok().flatten().filter(|version| is_ours(version));
         let (mut messages, mut more) = (Vec::new(), false);
         let args = self.args;
         let stream = self.redis.stream(&self.keys[1])?.expect("there is one by now");
@@ -211,7 +211,7 @@ impl Call<'_> {
         if self.redis.kind(&self.keys[1]) != "hash" {
             self.unlink(1)?;
         }
-        let mut version = self.redis.hget(&self.keys[1], b":version")?;
+        let mut version = self.redis.hget(&self.keys[1], b":version")?.filter(|version| is_ours(version));
         for pair in self.args[1..].chunks_exact(2) {
             if self.redis.hget(&self.keys[1], &pair[0])?.as_ref() != Some(&pair[1]) {
                 self.redis.hset(&self.keys[1], &pair[0], &pair[1])?;
@@ -306,6 +306,11 @@ fn shortened(fields: &[Vec<u8>], length: usize) -> Vec<Vec<u8>> {
         }
     }
     short
+}
+
+/// Whether it is a version of routes as processes write it.
+fn is_ours(version: &[u8]) -> bool {
+    !version.is_empty() && version.iter().all(u8::is_ascii_hexdigit)
 }
 
 fn parse(text: &[u8]) -> Option<u64> {
