@@ -107,10 +107,14 @@ pub(crate) struct Scoped<F> {
 }
 
 impl<F> Scoped<F> {
-    /// The same, without telling whoever watches the task that it comes from: it goes on by itself.
-    pub(crate) fn unwatched(mut self) -> Self {
+    /// The same, which goes on by itself: it tells nobody who watches the task that it comes from, and no load of that waits
+    /// for it.
+    pub(crate) fn by_itself(mut self) -> Self {
         if let Some(context) = &mut self.context {
             context.watcher = None;
+            if let Some(loading) = context.loading.as_mut().and_then(Arc::get_mut) {
+                loading.outer = None;
+            }
         }
         self
     }

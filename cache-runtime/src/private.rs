@@ -206,7 +206,7 @@ impl<S: Shape> Miss<S> {
     {
         let timeout = missed.node.time.sleep(missed.load_timeout());
         let mut loading = Loading::begin(missed, duty, S::CODER);
-        let body = loading.scope(body).unwatched();
+        let body = loading.scope(body).by_itself();
         let load = async move {
             let output = body.await;
             let loaded = judge::<S>(loading.function(), &output, veto);

@@ -119,6 +119,7 @@ impl Own {
 mod tests {
     use super::*;
     use crate::recorder::Handles;
+    use crate::routes::sample;
 
     /// A node's own handle on this thread's counter, once there is one.
     type Count = Option<Arc<AtomicU64>>;
@@ -127,7 +128,7 @@ mod tests {
     fn hit_each<'a>(own: &mut Own, nodes: impl IntoIterator<Item = (u32, &'a mut Count)>) {
         for (node, count) in nodes {
             own.hit(NodeId(node), 1, || {
-                let exported = Handles::new("function").hits();
+                let exported = Handles::new(&sample::USER).hits();
                 HitCounter { count: Arc::clone(count.insert(Arc::default())), exported }
             });
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use cache_runtime::testing::ManualClock;
 use cache_runtime::{Cache, Event, Metric, Outcome, cached, explain};
 use cache_tests::{Gate, eventually};
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 #[derive(Event, Serialize, Deserialize)]
@@ -27,6 +28,24 @@ async fn failing(id: u64, source: Arc<Gate>) -> Result<u64, String> {
         1 => Err("the source is down".to_owned()),
         version => Ok(version),
     }
+}
+
+#[cached(ttl = "10s", stale_while_revalidate = "30s", key = "follower:<id>", skip(source, turn))]
+async fn follower(id: u64, source: Arc<Gate>, turn: Arc<Gate>) -> u64 {
+    // Only its refresh calls the one that it is called by.
+    if turn.loads() > 0 { boxed_leader(id, source, turn).await } else { 0 }
+}
+
+/// Of a type that is known without that of what it calls.
+fn boxed_leader(id: u64, source: Arc<Gate>, turn: Arc<Gate>) -> BoxFuture<'static, u64> {
+    Box::pin(leader(id, source, turn))
+}
+
+#[cached(ttl = "1s", key = "leader:<id>", skip(source, turn))]
+async fn leader(id: u64, source: Arc<Gate>, turn: Arc<Gate>) -> u64 {
+    turn.load().await;
+    let found = follower(id, Arc::clone(&source), turn).await;
+    found + 1 + source.load().await
 }
 
 struct World {
@@ -137,4 +156,24 @@ async fn what_is_served_past_its_ttl_is_as_old_as_it_is() {
     world.source.close();
     let (_, lookups) = world.cache.scope(explain(value(1, Arc::clone(&world.source)))).await;
     assert_eq!((lookups[0].outcome(), lookups[0].age()), (Outcome::Stale, Some(Duration::from_secs(15))));
+}
+
+/// A load does not wait for the refresh that it has begun, so that may wait for the load.
+#[tokio::test]
+async fn a_refresh_may_follow_the_load_that_it_was_begun_by() {
+    let (world, turn) = (World::new().await, Arc::new(Gate::new()));
+    assert_eq!(world.cache.scope(follower(1, Arc::clone(&world.source), Arc::clone(&turn))).await, 0);
+    world.clock.advance(Duration::from_secs(15));
+    world.source.close();
+    let call = leader(1, Arc::clone(&world.source), Arc::clone(&turn));
+    let mut load = Box::pin(world.cache.scope(explain(call)));
+    world.source.wait_for_load(&mut load).await;
+    // The refresh follows, or has found that nothing can be waited for.
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    world.source.open();
+    assert_eq!(load.await.0, 1);
+    world.quiet().await;
+    assert_eq!(turn.loads(), 1, "the refresh has the value of the load");
 }

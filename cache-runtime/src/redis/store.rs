@@ -8,6 +8,7 @@ mod invalidate;
 mod leases;
 mod needs;
 mod read;
+mod short;
 mod sweep;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::redis::{HashSlot, ServerSettings, Servers, reply};
 use crate::store::Seen;
 use leases::{Ends, Takes};
 use read::Wire;
+use short::Short;
 
 /// How the store is used.
 #[derive(Clone)]
@@ -73,6 +75,7 @@ pub(crate) struct Store {
     bus_length: usize,
     lease: Duration,
     min_replicas: usize,
+    short: Short,
     most_rounds: usize,
     op_timeout: Duration,
     runtime: Handle,
@@ -103,6 +106,7 @@ impl Store {
             bus_length: settings.bus_length,
             lease: settings.lease,
             min_replicas: settings.min_replicas,
+            short: Short::default(),
             most_rounds: settings.most_rounds,
             servers,
             wakes,

@@ -11,7 +11,7 @@ use crate::redis::reply;
 use crate::redis::scripts;
 use crate::redis::store::flush::{Addressed, flush, unlink, unlink_by_slot};
 use crate::redis::store::{Store, millis};
-use crate::store::{Invalidated, Invalidation};
+use crate::store::{Invalidated, Invalidation, Needed};
 
 /// How often the unlinks are repeated when the servers change under them.
 const TRIES: usize = 3;
@@ -115,18 +115,19 @@ impl Store {
     /// Sends writes, and behind those of each server, on the same connection, the wait for its replicas.
     async fn send(&self, writes: Vec<Addressed>) -> Result<(), Fault> {
         let (count, mut commands) = (writes.len(), writes);
-        if self.min_replicas > 0 {
-            // Half of an operation's time: a replica that is slow is told from a server that does not answer.
-            let wait = self.wait(self.op_timeout / 2);
-            let servers: BTreeMap<_, _> =
-                commands.iter().map(|(slot, _)| (self.servers.server_of(*slot), *slot)).collect();
-            commands.extend(servers.into_values().map(|slot| (slot, wait.clone())));
+        let slots = commands.iter().map(|(slot, _)| *slot).filter(|_| self.min_replicas > 0);
+        let servers: BTreeMap<_, _> = slots.map(|slot| (self.servers.server_of(slot), slot)).collect();
+        // Half of an operation's time: a replica that is slow is told from a server that does not answer.
+        let most = self.op_timeout / 2;
+        for (server, slot) in &servers {
+            commands.push((*slot, self.wait(self.short.patience(Needed::Server(*server), most))));
         }
-        for (i, reply) in flush(&self.servers, commands).await.into_iter().enumerate() {
-            let reply = reply?;
-            if i >= count {
-                self.check_replicas(&reply)?;
-            }
+        let mut replies = flush(&self.servers, commands).await.into_iter();
+        replies.by_ref().take(count).try_for_each(|reply| reply.map(drop))?;
+        for (server, reply) in servers.into_keys().zip(replies) {
+            let checked = self.check_replicas(&reply?);
+            self.short.heard(Needed::Server(server), checked.is_ok());
+            checked?;
         }
         Ok(())
     }
@@ -137,15 +138,19 @@ impl Store {
         if self.min_replicas == 0 {
             return Ok(());
         }
-        let deadline = Instant::now() + self.op_timeout;
+        let patience = self.short.patience(Needed::Bus, self.op_timeout);
+        let deadline = Instant::now() + patience;
         loop {
-            let reply = self.servers.bus_command(&self.wait(AT_ONCE)).await?;
+            let reply = self.servers.bus_command(&self.wait(AT_ONCE.min(patience))).await?;
             if *self.servers.generation().borrow() != generation {
                 return Err(changed());
             }
             match self.check_replicas(&reply) {
                 Err(Fault::Refused(..)) if Instant::now() < deadline => {}
-                checked => return checked,
+                checked => {
+                    self.short.heard(Needed::Bus, checked.is_ok());
+                    return checked;
+                }
             }
         }
     }

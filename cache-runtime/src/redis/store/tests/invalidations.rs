@@ -129,6 +129,28 @@ async fn without_replicas_an_invalidation_that_needs_them_does_not_count() {
 }
 
 #[tokio::test]
+async fn who_waits_for_replicas_that_are_not_there_is_in_nobodys_way() {
+    let world = World::new().await;
+    let mut settings = StoreSettings { min_replicas: 1, ..world.server.settings() };
+    settings.servers.op_timeout = Duration::from_millis(500);
+    let store = Store::open(settings).await.expect("a server");
+    let waits = async || {
+        let Value::VerbatimString { text, .. } = world.command(&[&"INFO", &"commandstats"]).await else {
+            panic!("text")
+        };
+        let calls = text.split("cmdstat_wait:calls=").nth(1).and_then(|rest| rest.split(',').next());
+        calls.map_or(0, |calls| calls.parse::<usize>().expect("a number"))
+    };
+    check_refused(store.invalidate(&of(&["shop:v1:a"]), None).await, Refusal::WritesStopped);
+    let first = waits().await;
+    for _ in 0..20 {
+        check_refused(store.invalidate(&of(&["shop:v1:a"]), None).await, Refusal::WritesStopped);
+    }
+    let later = waits().await - first;
+    assert!(later < 3 * first + 20, "{later} waits for 20 invalidations, after {first} for one");
+}
+
+#[tokio::test]
 async fn a_sweep_takes_what_begins_alike_and_nothing_else() {
     let world = World::new().await;
     let prefix = "shop:v1:[a]*?\\x:";
