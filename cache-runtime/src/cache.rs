@@ -158,7 +158,9 @@ impl Cache {
         Publish::new(Arc::clone(&self.node), event)
     }
 
-    /// Every event of this type that this cache publishes from here on. A subscriber that falls 1,024 events
+    /// Every event of this type from here on: what this cache publishes and, with a second tier, what the bus tells of
+    /// other processes of the application and of whoever else publishes there. Those come once this process has read them;
+    /// where the server or the network fails, one can come twice, or not at all. A subscriber that falls 1,024 events
     /// behind, or 16 MiB of their JSON, loses the oldest; see [`Subscription::missed`].
     #[must_use]
     pub fn subscribe<E: Event>(&self) -> Subscription<E> {

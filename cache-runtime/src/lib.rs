@@ -46,8 +46,9 @@
 //!
 //! # Features
 //!
-//! `metrics` (on by default): counts through the `metrics` facade. `uuid`: `Uuid` in keys. `testing`: a manual clock,
-//! servers, fleets and a search for broken promises, in the module `testing`.
+//! `metrics` (on by default): counts through the `metrics` facade, for whatever exporter the program installs. Install it
+//! before the first call of a cached function: a function that was called without an exporter stays silent. `uuid`: `Uuid`
+//! in keys. `testing`: a manual clock, servers, fleets and a search for broken promises, in the module `testing`.
 
 #![expect(
     clippy::inline_always,

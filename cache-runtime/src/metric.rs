@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 macro_rules! metrics {
     ($($(#[doc = $doc:literal])+ $variant:ident => $name:literal),+ $(,)?) => {
-        /// Something that is counted for a cached function.
+        /// Something that is counted for a cached function: for [`FunctionStats`](crate::FunctionStats), and with the
+        /// feature `metrics` for the exporter of the `metrics` facade that was there at the function's first call.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Metric {
