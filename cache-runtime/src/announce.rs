@@ -3,7 +3,7 @@
 use std::any::{Any, TypeId};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -212,9 +212,14 @@ async fn in_own_task(second: &Second, sending: impl Future<Output = Sent> + Send
     let mut task = second.runtime.spawn(poll_fn(move |context| poll_in(&of_task, context)));
     let patience = second.settings.op_timeout.saturating_mul(OPERATIONS).saturating_add(PATIENCE);
     let mut sent = in_time(patience, &mut task).await;
-    let unfinished = lock(&place).take();
+    // Where it is being polled, somebody drives it.
+    let unfinished = match place.try_lock() {
+        Ok(mut place) => place.take(),
+        Err(TryLockError::Poisoned(place)) => place.into_inner().take(),
+        Err(TryLockError::WouldBlock) => None,
+    };
     if unfinished.is_none() && sent.is_none() {
-        // It has come to its end this very moment.
+        // It has come to its end this very moment, or is about to go on.
         sent = Some(task.await);
     } else {
         task.abort();

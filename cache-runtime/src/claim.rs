@@ -122,7 +122,7 @@ impl<'a> Claiming<'a> {
         if !self.second.may_read(&self.missed.address, self.missed.node.rules) {
             return Err(Fault::Away);
         }
-        self.lead.reading(self.missed.node.time.now().since_origin());
+        self.lead.reading(self.missed.node.system_time().now().since_origin());
         Ok(())
     }
 
@@ -292,14 +292,20 @@ impl Search<'_> {
         let mut lease = second.keeper.hold(address.entry(), token);
         let stamp_life = address.function.stamp_life();
         let take = pin!(second.store.lease(address.entry(), over, &address.stamps, stamp_life, token));
-        match self.allowance.spend(whole, take).await? {
-            Leased::Taken(snapshot) => {
+        match self.allowance.spend(whole, take).await {
+            Ok(Leased::Taken(snapshot)) => {
                 lease.set_snapshot(snapshot);
                 Ok(Ok(lease))
             }
-            Leased::Held(slot) => {
+            Ok(Leased::Held(slot)) => {
                 lease.forget();
                 Ok(Err(slot))
+            }
+            Err(fault) => {
+                if matches!(fault, Fault::Refused(..)) {
+                    lease.is_refused();
+                }
+                Err(fault)
             }
         }
     }

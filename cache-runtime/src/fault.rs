@@ -29,6 +29,8 @@ pub(crate) enum Refusal {
     NotReady,
     /// `MISCONF`, `NOREPLICAS`: writes are stopped.
     WritesStopped,
+    /// It happened, and fewer replicas have it than are to.
+    TooFewReplicas,
     /// `WRONGTYPE`: something else stands at the key.
     WrongType,
     /// `NOAUTH`, `WRONGPASS`, `NOPERM`.
@@ -50,6 +52,7 @@ impl Fault {
                 Refusal::ReadOnly => "read_only",
                 Refusal::NotReady => "not_ready",
                 Refusal::WritesStopped => "writes_stopped",
+                Refusal::TooFewReplicas => "too_few_replicas",
                 Refusal::WrongType => "wrong_type",
                 Refusal::Credentials => "credentials",
                 Refusal::Other => "refused",

@@ -56,14 +56,15 @@ pub(crate) struct LoadedValue {
 impl Loading {
     /// The load begins.
     pub(crate) fn begin(missed: Box<Missed>, leading: Leading, coder: &'static Coder) -> Self {
-        leading.lead.loading();
+        let began = missed.node.time.now();
+        leading.lead.loading(began.since_origin());
         if let Tenure::Leased(lease, _) = &leading.claim {
             lease.load_begins(missed.load_timeout());
         }
         missed.node.count(missed.address.function, Metric::Load);
         let context = Some(Context::current().loading(leading.lead.id(), missed.since(&leading)));
         let Leading { lead, claim } = leading;
-        Self { began: missed.node.time.now(), missed, lead, claim, coder, context }
+        Self { missed, lead, claim, coder, context, began }
     }
 
     /// The function that is loaded.

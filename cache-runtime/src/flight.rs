@@ -66,14 +66,12 @@ struct Flight<K, V> {
     fence: u64,
     /// How many loads failed one after another before this one, as seen by its leader.
     failures: u32,
-    /// When it began, on the cache's clock.
-    begun: Duration,
     state: Mutex<State<V>>,
 }
 
 struct State<V> {
     phase: Phase,
-    /// When its leader last did anything before it loads, on the cache's clock.
+    /// When its leader last did anything before it loads, on the system's clock; then when the load began, on the cache's.
     moved: Duration,
     /// The number of the last read of the second tier that it sent, counted over all flights of its shard; 0 before the first.
     last_read: u64,
@@ -147,7 +145,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
         {
             return Turn::Follow(follow);
         }
-        let flight = Arc::new(Flight::new(shard.name(), (key.clone(), hash), fence, failures, now));
+        let flight = Arc::new(Flight::new(shard.name(), (key.clone(), hash), fence, failures));
         match known {
             Some(known) => {
                 known.succeeded_by(&flight);
@@ -214,10 +212,11 @@ impl<K: Eq, V: Clone> Shard<K, V> {
 }
 
 impl<K, V: Clone> Flight<K, V> {
-    fn new(id: FlightId, (key, hash): (K, u64), fence: u64, failures: u32, begun: Duration) -> Self {
+    fn new(id: FlightId, (key, hash): (K, u64), fence: u64, failures: u32) -> Self {
         let state = State {
             phase: Phase::Open,
-            moved: begun,
+            // It goes on to one of the other phases at once.
+            moved: Duration::MAX,
             last_read: 0,
             closes: None,
             outcome: None,
@@ -225,7 +224,7 @@ impl<K, V: Clone> Flight<K, V> {
             is_strict: false,
             is_succeeded: false,
         };
-        Self { id, key, hash, fence, failures, begun, state: Mutex::new(state) }
+        Self { id, key, hash, fence, failures, state: Mutex::new(state) }
     }
 
     /// One that only took no more joiners, under the same fence, may keep what it has loaded all the same, and give it to
@@ -279,8 +278,10 @@ impl<K: Eq, V: Clone> Lead<K, V> {
     }
 
     /// The load begins: whoever comes now may have its value.
-    pub(crate) fn loading(&self) {
-        self.flight.enter(Phase::Loading);
+    pub(crate) fn loading(&self, now: Duration) {
+        let mut state = lock(&self.flight.state);
+        state.phase = Phase::Loading;
+        state.moved = now;
     }
 
     /// Whether somebody follows who joins no load that began without a lease.
@@ -290,10 +291,9 @@ impl<K: Eq, V: Clone> Lead<K, V> {
 
     /// The load begins without a lease, so that no verdict will tell whether somebody else's invalidation overtook it:
     /// nobody may join from `closes` on.
-    pub(crate) fn loading_without_lease(&self, closes: Duration) {
-        let mut state = lock(&self.flight.state);
-        state.phase = Phase::Loading;
-        state.closes = Some(closes);
+    pub(crate) fn loading_without_lease(&self, now: Duration, closes: Duration) {
+        self.loading(now);
+        lock(&self.flight.state).closes = Some(closes);
     }
 
     /// The fill is about to be sent: nobody joins from here on.

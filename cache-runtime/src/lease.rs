@@ -206,6 +206,11 @@ impl Lease {
         }
     }
 
+    /// The server answered that it takes no lease. Where that was about something beside it, it is given back once.
+    pub(crate) fn is_refused(&mut self) {
+        self.is_taken = true;
+    }
+
     /// It was not taken: somebody else holds it.
     pub(crate) fn forget(mut self) {
         self.is_over = true;

@@ -3,10 +3,12 @@
 use std::any::{Any, TypeId};
 use std::fmt;
 use std::future::ready;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+
+#[path = "private/watched.rs"]
+mod watched;
 
 pub use inventory;
 
@@ -21,17 +23,16 @@ pub use crate::shape::{
 pub use crate::{outcome, shape};
 
 use crate::cache::Cache;
-use crate::clock::Moment;
-use crate::context::Context;
 use crate::detach::{detached, in_background};
 use crate::event::Unread;
 use crate::fill::Loading;
 use crate::judge::judge;
 use crate::key::short_key;
-use crate::lookup::{Bypass, Lookup as Listed, Outcome as Answered, Watcher};
-use crate::node::Node;
+use crate::lookup::{Bypass, Outcome as Answered};
+use crate::metric::Metric;
 use crate::read::{self, Finding, Found, Leading, Missed, Way};
 use crate::registry;
+use watched::Watched;
 
 /// The shape of a return type: see [`crate::private::Probe`].
 #[doc(hidden)]
@@ -275,7 +276,12 @@ fn way<S: Shape>(missed: &Missed, refused: Option<Bypass>) -> Finding<'_> {
 fn answer<S: Shape>(missed: &Missed, shape: S, way: Way) -> Result<S::Output, Bypass> {
     let (kept, answered, age) = match way {
         Way::Value(kept) => (kept, Answered::Joined, None),
-        Way::Kept(kept, age) => (kept, Answered::HitL1, Some(age)),
+        Way::Kept(entry) => {
+            let (kept, function) = (S::take(missed.kept(&entry)), missed.address.function);
+            let age = missed.node.ages(&entry, function, kept.as_ref().is_some_and(S::is_absent)).0;
+            missed.node.count(function, Metric::HitL1);
+            return found(missed, kept.map(|kept| shape.wrap(kept)), Answered::HitL1, Some(age));
+        }
         Way::Stored(kept, age) => (kept, Answered::HitL2, age),
         // A refresh is another call's duty; one in its caller's task is none, and handed over by being dropped.
         Way::Stale(kept, age, _) => (kept, Answered::Stale, age),
@@ -297,32 +303,6 @@ fn found<T>(missed: &Missed, output: Option<T>, answered: Answered, age: Option<
         missed.note_bypass(Bypass::ForeignType);
     }
     output.ok_or(Bypass::ForeignType)
-}
-
-/// A call that somebody watches. Where it runs the body, it is listed once it has ended, and not at all if it is dropped
-/// before.
-struct Watched {
-    watcher: Watcher,
-    node: Arc<Node>,
-    function: &'static str,
-    key: String,
-    began: Moment,
-}
-
-impl Watched {
-    fn begin(missed: &Missed) -> Option<Box<Self>> {
-        let watcher = Context::if_any()?.watcher?;
-        let node = Arc::clone(&missed.node);
-        let (function, key) = (missed.address.function.spec().name, missed.address.text().to_owned());
-        Some(Box::new(Self { watcher, began: node.time.now(), node, function, key }))
-    }
-
-    fn end(watched: Option<Box<Self>>, outcome: Answered) {
-        let Some(watched) = watched else { return };
-        let Self { watcher, node, function, key, began } = *watched;
-        let took = node.time.now().since(began);
-        watcher.note(Listed { function, key, outcome, age: None, took });
-    }
 }
 
 /// The entry with these parts.

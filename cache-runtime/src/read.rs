@@ -26,6 +26,7 @@ use crate::current::current_node;
 use crate::flight::{Lead, Turn};
 use crate::function::{Function, L1};
 use crate::key::{Key, Parts, Probe, with_long_key};
+use crate::l1::Entry;
 use crate::lease::Lease;
 use crate::lookup::{Bypass, Lookup, Outcome};
 use crate::metric::Metric;
@@ -81,8 +82,8 @@ pub(crate) type Finding<'a> = Pin<Box<dyn Future<Output = Way> + Send + 'a>>;
 pub(crate) enum Way {
     /// The value of another call's load, or one that was kept meanwhile.
     Value(Kept),
-    /// A value that this process keeps, and its age.
-    Kept(Kept, Duration),
+    /// What this process keeps.
+    Kept(Box<Entry>),
     /// A value of the second tier, and its age.
     Stored(Kept, Option<Duration>),
     /// A value past its lifetime, and the duty to refresh it where it is this call's.
@@ -219,8 +220,7 @@ impl Missed {
             if second.catch_up(since, &self.address.slots).await
                 && let Some(entry) = self.node.fresh(&key, is_grouped)
             {
-                let age = self.node.ages(&entry, self.address.function, false).0;
-                return Way::Kept(entry.into_value(is_grouped), age);
+                return Way::Kept(Box::new(entry));
             }
             self.strict.store(true, Ordering::Relaxed);
         }
@@ -261,6 +261,11 @@ impl Missed {
         let is_strict = self.is_strict() || leading.lead.is_strict();
         let second = self.node.second.as_ref().filter(|_| is_for_others || is_strict)?;
         Some((self.node.id, second.looks()))
+    }
+
+    /// The value of an entry of its own.
+    pub(crate) fn kept(&self, entry: &Entry) -> Kept {
+        entry.clone().into_value(self.address.function.is_grouped())
     }
 
     /// How long a load may hold this key.

@@ -86,7 +86,7 @@ fn f1_nobody_joins_once_the_fill_was_sent() {
     let joins = |without| {
         let table = Table::new(without);
         let lead = table.lead(0);
-        lead.loading();
+        lead.loading(Duration::ZERO);
         lead.seal();
         let joined = matches!(table.join(0), Turn::Follow(_));
         lead.finish(1, true);
@@ -100,7 +100,7 @@ fn f1_nobody_joins_once_the_fill_was_sent() {
 fn f1_who_comes_too_late_to_join_takes_nothing_from_those_who_joined() {
     let table = Table::new(None);
     let sealed = table.lead(0);
-    sealed.loading();
+    sealed.loading(Duration::ZERO);
     let follow = table.follow(0);
     sealed.seal();
     let next = table.lead(0);
@@ -111,7 +111,7 @@ fn f1_who_comes_too_late_to_join_takes_nothing_from_those_who_joined() {
     assert_eq!(told(follow), Poll::Ready(Outcome::Value(1)));
     assert!(next.may_keep(0));
     // A load that lost its key because it took too long keeps nothing, however it ends.
-    next.loading();
+    next.loading(Duration::ZERO);
     next.seal();
     let last = table.lead(0);
     next.too_late();
@@ -153,7 +153,7 @@ fn f2_a_load_after_the_read_is_given_to_all() {
     let lead = table.lead(0);
     lead.reading(Duration::ZERO);
     let during = table.follow(0);
-    lead.loading();
+    lead.loading(Duration::ZERO);
     let after = table.follow(0);
     lead.seal();
     lead.finish(1, true);
@@ -165,7 +165,7 @@ fn f3_joiners_get_the_value_only_with_an_accepted_fill() {
     let joiner = |without| {
         let table = Table::new(without);
         let lead = table.lead(0);
-        lead.loading();
+        lead.loading(Duration::ZERO);
         let follow = table.follow(0);
         lead.finish(1, false);
         told(follow)
@@ -179,7 +179,7 @@ fn f4_an_invalidation_detaches_the_flight() {
     let after_invalidation = |without| {
         let table = Table::new(without);
         let overtaken = table.lead(0);
-        overtaken.loading();
+        overtaken.loading(Duration::ZERO);
         let joined = matches!(table.join(1), Turn::Follow(_));
         let keeps = overtaken.may_keep(1);
         overtaken.finish(1, false);

@@ -33,6 +33,11 @@ async fn missing(id: u64, #[cache(skip)] source: &Missing) -> Option<u64> {
     source.load().await
 }
 
+#[cached(ttl = "1m", load_timeout = "300ms", key = "unpolled-hung:<id>")]
+async fn hung(id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    source.load().await
+}
+
 /// A source that has nothing, and counts who asks at the same time.
 #[derive(Default)]
 struct Missing {
@@ -120,6 +125,21 @@ async fn a_turn_that_nobody_takes_holds_up_nobody() {
     // The turn is that other call's now, which does not know.
     let call = tokio::time::timeout(TOO_LONG, cache.scope(value(3, &source)));
     assert_eq!(call.await.expect("it does not wait for the other"), 0);
+}
+
+/// Who follows while the value is looked for waits no longer for a load that hangs than who comes later.
+#[tokio::test]
+async fn a_load_that_hangs_is_noticed_by_those_who_came_before_it_began() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let cache = process_with(&server.url(), |builder| builder.op_timeout(Duration::from_secs(5))).await;
+    source.close();
+    let (mut first, mut second) = (Box::pin(cache.scope(hung(1, &source))), Box::pin(cache.scope(hung(1, &source))));
+    assert!(futures::poll!(first.as_mut()).is_pending(), "it asks the server");
+    assert!(futures::poll!(second.as_mut()).is_pending(), "it follows");
+    tokio::select! {
+        _ = async { futures::join!(first, second) } => panic!("the gate is closed"),
+        () = eventually(Duration::from_secs(8), async || source.loads() == 2) => {}
+    }
 }
 
 #[tokio::test]

@@ -41,8 +41,8 @@ struct State {
     lacks_replicas: bool,
     /// What the names on a server without the bus begin with, and whether that server is away.
     away: Option<(&'static str, bool)>,
-    /// Whatever has this name is refused.
-    refused: Option<&'static str>,
+    /// Whatever begins like this is refused; on a server without the bus, if that begins likewise.
+    refused: Option<(&'static str, Refusal)>,
     /// How much of a probe takes too long.
     heavy: Heavy,
     /// Besides the time of an operation, for a look that reads and one at the end alone.
@@ -111,7 +111,7 @@ impl Fake {
     }
 
     fn replicated(&self) -> Result<(), Fault> {
-        let lacks = || Fault::Refused(Refusal::WritesStopped, "0 of 1 replicas have it".to_owned());
+        let lacks = || Fault::Refused(Refusal::TooFewReplicas, "0 of 1 replicas have it".to_owned());
         if self.state().lacks_replicas { Err(lacks()) } else { Ok(()) }
     }
 
@@ -120,23 +120,28 @@ impl Fake {
         self.state().away = Some((prefix, is_away));
     }
 
-    pub(crate) fn set_refused(&self, name: &'static str) {
-        self.state().refused = Some(name);
+    pub(crate) fn set_refused(&self, prefix: &'static str, refusal: Refusal) {
+        self.state().refused = Some((prefix, refusal));
     }
 
     /// Those on the server that is away stay.
     fn unlink_all(&self, state: &mut State, names: &[String]) -> Result<(), Fault> {
-        if let Some(refused) = state.refused.filter(|refused| names.iter().any(|name| name == refused)) {
-            return Err(Fault::Refused(Refusal::Other, refused.to_owned()));
-        }
         let away = state.away.filter(|(_, is_away)| *is_away).map(|(prefix, _)| prefix);
-        let is_away = |name: &&String| away.is_some_and(|prefix| name.starts_with(prefix));
-        let there: Vec<_> = names.iter().filter(|name| !is_away(name)).cloned().collect();
+        let refused = state.refused;
+        let fault = |name: &String| match &refused {
+            _ if away.is_some_and(|prefix| name.starts_with(prefix)) => Some(Fault::Away),
+            Some((prefix, refusal)) if name.starts_with(prefix) => Some(Fault::Refused(*refusal, name.clone())),
+            _ => None,
+        };
+        // The others are on other servers, or in other slots.
+        let there: Vec<_> = names.iter().filter(|name| fault(name).is_none()).cloned().collect();
         for name in &there {
             state.names.remove(name);
         }
-        self.log.note(format!("unlink {}", there.join(" ")));
-        if there.len() < names.len() { Err(Fault::Away) } else { Ok(()) }
+        if !there.is_empty() || names.is_empty() {
+            self.log.note(format!("unlink {}", there.join(" ")));
+        }
+        names.iter().find_map(fault).map_or(Ok(()), Err)
     }
 
     pub(crate) fn set_heavy(&self, heavy: Heavy) {

@@ -43,16 +43,18 @@ impl<K, V: Clone> Follow<K, V> {
         lock(&self.flight.state).phase == Phase::Queued
     }
 
-    /// Since when nothing was heard of a leader who looks for a value, or waits for the load's turn. Nothing while it loads.
+    /// Since when nothing was heard of a leader who looks for a value, or waits for the load's turn, on the system's clock.
+    /// Nothing once it loads.
     pub(crate) fn quiet_since(&self) -> Option<Duration> {
         let state = lock(&self.flight.state);
         let is_before_load = matches!(state.phase, Phase::Open | Phase::Reading | Phase::Queued);
         is_before_load.then_some(state.moved)
     }
 
-    /// When the flight began.
-    pub(crate) fn begun(&self) -> Duration {
-        self.flight.begun
+    /// When its load began, on the cache's clock; nothing before.
+    pub(crate) fn loads_since(&self) -> Option<Duration> {
+        let state = lock(&self.flight.state);
+        matches!(state.phase, Phase::Loading | Phase::Sealed).then_some(state.moved)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::bus::{Notice, Remote};
 use crate::fault::{Fault, Refusal};
 use crate::journal::Journal;
 use crate::journal::item::Item;
-use crate::journal::queue::{Batch, Numbered, Tried, Waiting};
+use crate::journal::queue::{Batch, Numbered, Tried, Waiting, pack};
 use crate::routes::{Happened, Plan, Table};
 use crate::store::{Invalidated, Invalidation, Needed};
 
@@ -30,8 +30,8 @@ impl Journal {
     /// what is behind it goes on. The first fault is returned at the end.
     ///
     /// What was never sent goes out as it is, to the servers that are there. What has failed is sent again when all servers
-    /// that it needs can be reached: else the others would lose with each try what was read there since. What a server was
-    /// told in vain, since it had too few replicas, is told again when it has them.
+    /// that it needs can be reached, and apart from what needs others: else these would lose with each try what was read
+    /// there since. What a server was told in vain, since it had too few replicas, is told again when it has them.
     pub(crate) async fn drain<R: Remote>(&self, remote: &R, table: &Table, by: &str) -> Result<Drained, Fault> {
         let ([never, failed, in_vain], since) = self.waiting();
         let mut replay = Replay { remote, table, by, lacking: BTreeMap::new(), fault: None };
@@ -42,7 +42,7 @@ impl Journal {
             let Some((batch, tried)) = batches.pop_front() else {
                 let Some(waiting) = again.next() else { break };
                 let tried = waiting.tried;
-                batches.extend(replay.ready(waiting).await.batches().map(|batch| (batch, tried)));
+                batches.extend(replay.ready(waiting).await.into_iter().map(|batch| (batch, tried)));
                 continue;
             };
             // What was tried with the servers of before says nothing of these.
@@ -57,8 +57,11 @@ impl Journal {
                 Ok(()) => self.acknowledge(batch, since),
                 Err(fault) => {
                     self.was_tried(&batch, how(&fault), since);
-                    let pieces = replay.pieces(batch, tried, &fault).await;
-                    pieces.into_iter().rev().for_each(|piece| batches.push_front((piece, how(&fault))));
+                    // Behind what was not sent yet: what is refused again and again leaves the others their turn.
+                    if sent < MOST_BATCHES / 2 {
+                        let pieces = replay.pieces(batch, tried, &fault).await;
+                        batches.extend(pieces.into_iter().map(|piece| (piece, how(&fault))));
+                    }
                     replay.fault.get_or_insert(fault);
                 }
             }
@@ -73,7 +76,7 @@ impl Journal {
 
 /// What became of something for which there was this fault.
 fn how(fault: &Fault) -> Tried {
-    if matches!(fault, Fault::Refused(Refusal::WritesStopped, _)) { Tried::InVain } else { Tried::Failed }
+    if matches!(fault, Fault::Refused(Refusal::TooFewReplicas, _)) { Tried::InVain } else { Tried::Failed }
 }
 
 /// Whether less at once may pass, or another part of it.
@@ -97,8 +100,8 @@ struct Replay<'a, R> {
 }
 
 impl<R: Remote> Replay<'_, R> {
-    /// Those of them that can be done, as far as that is known without sending them.
-    async fn ready(&mut self, waiting: Waiting) -> Waiting {
+    /// Those of them that can be done, as far as that is known without sending them: what needs the same servers at once.
+    async fn ready(&mut self, waiting: Waiting) -> Vec<Batch> {
         let Waiting { tried, mut items, mut sweeps } = waiting;
         self.take_ready(&mut items, tried).await;
         if !sweeps.is_empty() {
@@ -110,7 +113,19 @@ impl<R: Remote> Replay<'_, R> {
                 sweeps.clear();
             }
         }
-        Waiting { tried, items, sweeps }
+        let mut batches = self.apart(items);
+        batches.extend(sweeps);
+        batches
+    }
+
+    fn apart(&self, items: Vec<Numbered>) -> Vec<Batch> {
+        let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for item in items {
+            // The bus is there for all of them, or for none.
+            let servers: Vec<_> = self.needs(&item.1).into_iter().filter(|needed| *needed != Needed::Bus).collect();
+            groups.entry(servers).or_default().push(item);
+        }
+        groups.into_values().flat_map(pack).collect()
     }
 
     async fn take_ready(&mut self, items: &mut Vec<Numbered>, tried: Tried) {
@@ -133,16 +148,14 @@ impl<R: Remote> Replay<'_, R> {
     }
 
     fn needs(&self, item: &Item) -> BTreeSet<Needed> {
-        let names: Vec<String> = if self.remote.is_single() {
-            item.named.iter().flat_map(|named| &named.names).take(1).cloned().collect()
-        } else {
-            names(&planned(self.table, &[item]))
-        };
+        // One server has all of them, or each its own. What newer routes add is found out by sending it.
+        let most = if self.remote.is_single() { 1 } else { usize::MAX };
+        let names: Vec<_> = item.named.iter().flat_map(|named| &named.names).take(most).cloned().collect();
         self.remote.needs(&names, item.is_told())
     }
 
-    /// What of a batch that has failed is tried at once: where servers are away that not all of it needs, the rest; later
-    /// the halves, of which one may be what the fault is about.
+    /// What of a batch that has failed is tried at once: of one that was never sent, what needs other servers than the one
+    /// that the fault is about, each apart; later the halves, of which one may be what it is about.
     async fn pieces(&mut self, batch: Batch, before: Tried, fault: &Fault) -> Vec<Batch> {
         let Batch::Items(mut items) = batch else { return Vec::new() };
         let count = items.len();
@@ -154,14 +167,13 @@ impl<R: Remote> Replay<'_, R> {
                 return Vec::new();
             }
             self.take_ready(&mut items, how(fault)).await;
-            let is_rest = !items.is_empty() && items.len() < count;
-            return is_rest.then_some(Batch::Items(items)).into_iter().collect();
+            let is_rest = items.len() < count;
+            let apart = self.apart(items);
+            return if is_rest || apart.len() > 1 { apart } else { Vec::new() };
         }
         if !may_pass_in_part(fault) {
             return Vec::new();
         }
-        // What needs the same servers stays together.
-        items.sort_by_cached_key(|(_, item)| self.needs(item));
         let rest = items.split_off(count / 2);
         vec![Batch::Items(items), Batch::Items(rest)]
     }

@@ -259,7 +259,7 @@ async fn what_too_few_replicas_are_there_for_is_not_repeated() {
         let journal = Journal::new(most);
         journal.add(&plan, invalidation(fields));
         let drain = async || journal.drain(server.as_ref(), &table, "me").await;
-        assert!(matches!(drain().await, Err(Fault::Refused(Refusal::WritesStopped, _))));
+        assert!(matches!(drain().await, Err(Fault::Refused(Refusal::TooFewReplicas, _))));
         let told = server.log.lines();
         assert!(!told.is_empty(), "told, unlinked or swept: nobody knew");
         assert!(drain().await.is_err());
@@ -320,7 +320,7 @@ async fn what_one_server_hinders_is_in_nobodys_way() {
 #[tokio::test]
 async fn what_a_server_refuses_is_in_nobodys_way() {
     let (server, journal, table) = (Fake::new(), Journal::new(60), table());
-    server.set_refused("shop:v1:user:1:7");
+    server.set_refused("shop:v1:user:1:7", Refusal::Other);
     (0..60).for_each(|id| add(&journal, &format!("user:1:{id}")));
     add(&journal, "other:1");
     server.add_name("shop:v1:other:9");
@@ -335,6 +335,27 @@ async fn what_a_server_refuses_is_in_nobodys_way() {
         assert!(drain().await.is_err());
     }
     assert_eq!(server.log.lines(), Vec::<String>::new(), "nothing else is tried again");
+}
+
+#[tokio::test]
+async fn what_one_server_refuses_for_long_is_in_nobodys_way() {
+    for refusal in [Refusal::WritesStopped, Refusal::NotReady, Refusal::Credentials] {
+        let (server, journal, table) = (Fake::new(), Journal::new(99), table());
+        server.set_away("shop:v1:user:", false);
+        server.set_refused("shop:v1:user:", refusal);
+        for id in 0..20 {
+            add(&journal, &format!("user:1:{id}"));
+            add(&journal, &format!("other:{id}"));
+        }
+        let drain = async || journal.drain(server.as_ref(), &table, "me").await;
+        assert!(matches!(drain().await, Err(Fault::Refused(..))));
+        assert_eq!(journal.len(), 20, "what needs the other one is done");
+        server.log.clear();
+        for _ in 0..3 {
+            assert!(drain().await.is_err());
+        }
+        assert_eq!(server.log.lines(), Vec::<String>::new(), "and not again");
+    }
 }
 
 #[tokio::test]

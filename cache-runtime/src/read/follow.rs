@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+use crate::clock::Sleep;
 use crate::codec::Coder;
 use crate::context::Context;
 use crate::flight::{Follow, Outcome, Turn};
@@ -22,6 +23,9 @@ const MOST_LOST: u32 = 3;
 /// How long nothing need be heard of a leader, beside what its operations may take: it pauses for a quarter of that between
 /// two looks at another process's load.
 const LEADER_IS_QUIET: Duration = Duration::from_secs(1);
+
+/// How soon one that is about to load is looked at again at least.
+const SOON: Duration = Duration::from_millis(1);
 
 /// How waiting for a flight ended.
 enum Followed {
@@ -95,33 +99,39 @@ impl Missed {
 
     /// How it ended, unless that comes too late. Who is inside a load waits for none that waits for loads to end.
     async fn within_timeout(&self, follow: &mut Follow<Key, Kept>, is_inside: bool) -> Option<Followed> {
-        let mut timeout = self.node.time.sleep(self.patience(follow));
+        let mut timeout = self.patience(follow)?;
         std::future::poll_fn(|context| match pin!(&mut *follow).poll(context) {
             Poll::Ready(outcome) => Poll::Ready(Some(Followed::Told(outcome))),
             Poll::Pending if is_inside && follow.is_queued() => Poll::Ready(Some(Followed::Queued)),
             Poll::Pending => loop {
                 ready!(timeout.as_mut().poll(context));
                 // It may have come further meanwhile.
-                let patience = self.patience(follow);
-                if patience.is_zero() {
-                    return Poll::Ready(None);
+                match self.patience(follow) {
+                    Some(more) => timeout = more,
+                    None => return Poll::Ready(None),
                 }
-                timeout = self.node.time.sleep(patience);
             },
         })
         .await
     }
 
-    /// How much longer a leader is waited for: where it loads, its timeout; before that, as long as it may be quiet. One that
-    /// does not call is not polled, as a branch of a `select!` while another one runs: the value may stand there, and
-    /// nobody looks.
-    fn patience(&self, follow: &Follow<Key, Kept>) -> Duration {
-        let now = self.node.time.now().since_origin();
-        let loading = self.load_timeout().saturating_sub(now.saturating_sub(follow.begun()));
-        let (Some(quiet), Some(second)) = (follow.quiet_since(), &self.node.second) else { return loading };
-        let turn = if follow.is_queued() { self.node.load_timeout } else { Duration::ZERO };
-        let most = turn.saturating_add(second.settings.op_timeout.saturating_mul(2)).saturating_add(LEADER_IS_QUIET);
-        most.saturating_sub(now.saturating_sub(quiet))
+    /// How long a leader is waited for until it is looked at again; nothing if that was long enough. Where it loads, that is
+    /// its timeout; before, as long as it may be quiet. One that is quiet is not polled, as a branch of a `select!` while
+    /// another one runs: the value may stand there, and nobody looks.
+    fn patience(&self, follow: &Follow<Key, Kept>) -> Option<Sleep> {
+        let (node, load_timeout) = (&self.node, self.load_timeout());
+        let Some(quiet) = follow.quiet_since() else {
+            let since = follow.loads_since().unwrap_or_default();
+            let left = load_timeout.saturating_sub(node.time.now().since_origin().saturating_sub(since));
+            return (!left.is_zero()).then(|| node.time.sleep(left));
+        };
+        let operation = node.second.as_ref().map_or(Duration::ZERO, |second| second.settings.op_timeout);
+        let turn = if follow.is_queued() { node.load_timeout } else { Duration::ZERO };
+        let most = turn.saturating_add(operation.saturating_mul(2)).saturating_add(LEADER_IS_QUIET);
+        let time = node.system_time();
+        let left = most.saturating_sub(time.now().since_origin().saturating_sub(quiet));
+        // Its load may begin at any moment.
+        (!left.is_zero()).then(|| time.sleep(left.min(load_timeout.max(SOON))))
     }
 
     fn take_from_hung(&self, follow: &Follow<Key, Kept>) -> Followed {

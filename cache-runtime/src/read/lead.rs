@@ -42,7 +42,7 @@ impl Missed {
         }
         if let Some(second) = &self.node.second {
             // Other processes invalidate what this function keeps here, and no lease tells.
-            lead.loading_without_lease(self.joinable_until(second));
+            lead.loading_without_lease(self.node.time.now().since_origin(), self.joinable_until(second));
         }
         Box::pin(self.led(Way::Lead(Leading { lead, claim: Tenure::Embedded }), stale))
     }
@@ -159,7 +159,7 @@ impl Missed {
         // A load inside another load has its permit: waiting for a second one could wait for itself.
         let is_nested = Context::if_any().is_some_and(|context| context.loading.is_some());
         let permit = if is_nested { None } else { self.permit(second, &lead).await };
-        lead.loading_without_lease(self.joinable_until(second));
+        lead.loading_without_lease(self.node.time.now().since_origin(), self.joinable_until(second));
         Way::Lead(Leading { lead, claim: Tenure::Without(permit) })
     }
 
@@ -169,7 +169,7 @@ impl Missed {
             return Some(permit);
         }
         // Who has a permit and needs this very key is not to wait for one that is to come from there.
-        lead.queueing(self.node.time.now().since_origin());
+        lead.queueing(self.node.system_time().now().since_origin());
         let mut permit = pin!(Arc::clone(&second.loads).acquire_owned());
         let mut timeout = self.node.time.sleep(self.node.load_timeout);
         poll_fn(|context| match permit.as_mut().poll(context) {

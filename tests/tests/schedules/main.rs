@@ -231,7 +231,7 @@ impl Process {
             lead.hit(value);
             return value;
         }
-        lead.loading();
+        lead.loading(Duration::ZERO);
         let value = world.load();
         let accepted = lead.may_keep(self.fence());
         if accepted {
@@ -272,7 +272,7 @@ impl Process {
             // Held elsewhere: dropping the duty lets those who follow ask again.
             Err(_) => return None,
         };
-        lead.loading();
+        lead.loading(Duration::ZERO);
         let value = world.load();
         lead.seal();
         let accepted = fill(world, token, value);
@@ -388,7 +388,7 @@ fn one_load(rules: Rules) {
 fn leave_while_leading(process: &Process) {
     match process.join() {
         Turn::Lead(lead) => {
-            lead.loading();
+            lead.loading(Duration::ZERO);
             thread::yield_now();
             drop(lead);
         }

@@ -123,22 +123,31 @@ impl Store {
             commands.push((*slot, self.wait(self.short.patience(Needed::Server(*server), most))));
         }
         let mut replies = flush(&self.servers, commands).await.into_iter();
-        replies.by_ref().take(count).try_for_each(|reply| reply.map(drop))?;
-        for (server, reply) in servers.into_keys().zip(replies) {
-            let checked = self.check_replicas(&reply?);
-            self.short.heard(Needed::Server(server), checked.is_ok());
-            checked?;
-        }
-        Ok(())
+        let done = replies.by_ref().take(count).try_for_each(|reply| reply.map(drop));
+        // What one of them says is remembered, whatever the others do.
+        let checked: Vec<_> =
+            servers.into_keys().zip(replies).map(|(server, reply)| self.heard(server, reply)).collect();
+        done?;
+        checked.into_iter().collect()
+    }
+
+    /// What a server told of its replicas.
+    pub(super) fn heard(&self, server: Option<usize>, reply: Result<Value, Fault>) -> Result<(), Fault> {
+        let checked = self.check_replicas(&reply?);
+        self.short.heard(Needed::Server(server), checked.is_ok());
+        checked
     }
 
     /// Enough replicas have what was written on the bus' own connection, which is still the one of that `generation`.
     /// Asked again and again, since a connection that waits does nothing else, and this one has probes to send.
-    pub(super) async fn replicated(&self, generation: u64) -> Result<(), Fault> {
+    async fn replicated(&self, generation: u64) -> Result<(), Fault> {
         if self.min_replicas == 0 {
             return Ok(());
         }
-        let patience = self.short.patience(Needed::Bus, self.op_timeout);
+        self.replicated_within(self.short.patience(Needed::Bus, self.op_timeout), generation).await
+    }
+
+    pub(super) async fn replicated_within(&self, patience: Duration, generation: u64) -> Result<(), Fault> {
         let deadline = Instant::now() + patience;
         loop {
             let reply = self.servers.bus_command(&self.wait(AT_ONCE.min(patience))).await?;
@@ -167,7 +176,7 @@ impl Store {
         if have >= u64::try_from(self.min_replicas).unwrap_or(u64::MAX) {
             return Ok(());
         }
-        Err(Fault::Refused(Refusal::WritesStopped, format!("{have} of {} replicas have it", self.min_replicas)))
+        Err(Fault::Refused(Refusal::TooFewReplicas, format!("{have} of {} replicas have it", self.min_replicas)))
     }
 }
 

@@ -40,13 +40,12 @@ impl Store {
         let slots = self.servers.primaries().into_iter().filter(|slot| needed.contains(&self.needed(*slot)));
         let slots: Vec<_> = slots.collect();
         let replies = flush(&self.servers, slots.iter().map(|slot| (*slot, wait.clone())).collect()).await;
-        let checked = replies.into_iter().map(|reply| self.check_replicas(&reply?));
-        let checked = slots.iter().zip(checked);
-        let mut lacking: Vec<_> =
-            checked.filter_map(|(slot, checked)| Some((self.needed(*slot), checked.err()?))).collect();
+        let servers = slots.iter().map(|slot| self.servers.server_of(*slot));
+        let heard = servers.zip(replies).map(|(server, reply)| (Needed::Server(server), self.heard(server, reply)));
+        let mut lacking: Vec<_> = heard.filter_map(|(needed, heard)| Some((needed, heard.err()?))).collect();
         // The server of the bus is asked over the connection that tells it, too.
         if needed.contains(&Needed::Bus)
-            && let Err(fault) = self.replicated(generation).await
+            && let Err(fault) = self.replicated_within(self.op_timeout, generation).await
         {
             lacking.push((Needed::Bus, fault));
         }

@@ -11,8 +11,8 @@ use crate::sync::lock;
 /// How often one caller waits for them as long as it may.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The others only ask how many there are: 0 would be for ever.
-const AT_ONCE: Duration = Duration::from_millis(1);
+/// The others give those that are well the time of an answer, no more.
+const AT_ONCE: Duration = Duration::from_millis(5);
 
 /// A connection that waits does nothing else, and reads go over it too.
 #[derive(Debug, Default)]

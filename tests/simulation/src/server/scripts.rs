@@ -122,7 +122,10 @@ impl Call<'_> {
         }
         let id = match add(self.redis, &self.keys[1], &self.args[4..], self.effects) {
             Err(Reply::Error(text)) if text.contains("last possible ID") => {
+                // Two messages, between which the clock may go on.
+                let moves = std::mem::take(&mut self.redis.moves);
                 self.begin_bus()?;
+                self.redis.moves = moves;
                 add(self.redis, &self.keys[1], &self.args[4..], self.effects)?
             }
             added => added?,

@@ -226,6 +226,10 @@ async fn one_server_less(mut cluster: Cluster, store: &Store) {
         let left = about_life(store, &["PTTL", entry]).await.expect("an answer");
         assert!(left <= millis(LEASE), "it was renewed: {left}");
     }
+    assert!(store.sweep("shop:v1:item:").await.is_err(), "not on all of them");
+    for (entry, _) in entries.iter().zip(&replies).filter(|(_, reply)| reply.is_ok()) {
+        assert_eq!(store.read(entry, &[]).await.map(|seen| seen.slot), Ok(Slot::Empty), "{entry}");
+    }
 }
 
 /// A command about the life of the key that it names.

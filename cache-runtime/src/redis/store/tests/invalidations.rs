@@ -124,7 +124,7 @@ async fn without_replicas_an_invalidation_that_needs_them_does_not_count() {
     settings.servers.op_timeout = Duration::from_millis(500);
     let store = Store::open(settings).await.expect("a server");
     world.command(&[&"SET", &"shop:v1:a", &"x"]).await;
-    check_refused(store.invalidate(&of(&["shop:v1:a"]), None).await, Refusal::WritesStopped);
+    check_refused(store.invalidate(&of(&["shop:v1:a"]), None).await, Refusal::TooFewReplicas);
     assert!(!world.exists("shop:v1:a").await);
 }
 
@@ -141,10 +141,10 @@ async fn who_waits_for_replicas_that_are_not_there_is_in_nobodys_way() {
         let calls = text.split("cmdstat_wait:calls=").nth(1).and_then(|rest| rest.split(',').next());
         calls.map_or(0, |calls| calls.parse::<usize>().expect("a number"))
     };
-    check_refused(store.invalidate(&of(&["shop:v1:a"]), None).await, Refusal::WritesStopped);
+    check_refused(store.invalidate(&of(&["shop:v1:a"]), None).await, Refusal::TooFewReplicas);
     let first = waits().await;
     for _ in 0..20 {
-        check_refused(store.invalidate(&of(&["shop:v1:a"]), None).await, Refusal::WritesStopped);
+        check_refused(store.invalidate(&of(&["shop:v1:a"]), None).await, Refusal::TooFewReplicas);
     }
     let later = waits().await - first;
     assert!(later < 3 * first + 20, "{later} waits for 20 invalidations, after {first} for one");
