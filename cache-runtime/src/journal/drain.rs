@@ -34,15 +34,15 @@ impl Journal {
     /// there since. What a server was told in vain, since it had too few replicas, is told again when it has them.
     pub(crate) async fn drain<R: Remote>(&self, remote: &R, table: &Table, by: &str) -> Result<Drained, Fault> {
         let ([never, failed, in_vain], since) = self.waiting();
-        let mut replay = Replay { remote, table, by, lacking: BTreeMap::new(), fault: None };
+        let mut replay = Replay { remote, table, by, lacking: BTreeMap::new(), refusing: BTreeSet::new(), fault: None };
         let mut again = [failed, in_vain].into_iter();
-        let mut batches: VecDeque<_> = never.batches().map(|batch| (batch, Tried::Never)).collect();
+        let mut batches: VecDeque<_> = never.batches().map(|batch| (batch, Tried::Never, false)).collect();
         let mut sent = 0;
         loop {
-            let Some((batch, tried)) = batches.pop_front() else {
+            let Some((batch, tried, is_piece)) = batches.pop_front() else {
                 let Some(waiting) = again.next() else { break };
                 let tried = waiting.tried;
-                batches.extend(replay.ready(waiting).await.into_iter().map(|batch| (batch, tried)));
+                batches.extend(replay.ready(waiting).await.into_iter().map(|batch| (batch, tried, false)));
                 continue;
             };
             // What was tried with the servers of before says nothing of these.
@@ -52,15 +52,20 @@ impl Journal {
             if sent == MOST_BATCHES {
                 break;
             }
+            if tried != Tried::Never && !is_piece && replay.is_refused(&batch) {
+                continue;
+            }
             sent += 1;
             match replay.send(&batch).await {
                 Ok(()) => self.acknowledge(batch, since),
                 Err(fault) => {
                     self.was_tried(&batch, how(&fault), since);
+                    replay.note_refusal(&batch);
                     // Behind what was not sent yet: what is refused again and again leaves the others their turn.
                     if sent < MOST_BATCHES / 2 {
                         let pieces = replay.pieces(batch, tried, &fault).await;
-                        batches.extend(pieces.into_iter().map(|piece| (piece, how(&fault))));
+                        let is_piece = tried != Tried::Never;
+                        batches.extend(pieces.into_iter().map(|piece| (piece, how(&fault), is_piece)));
                     }
                     replay.fault.get_or_insert(fault);
                 }
@@ -95,6 +100,8 @@ struct Replay<'a, R> {
     by: &'a str,
     /// Of what was asked for, what is not there.
     lacking: BTreeMap<Needed, Fault>,
+    /// Servers for which alone something has failed: what else needs them is left to the next time.
+    refusing: BTreeSet<Needed>,
     /// The first.
     fault: Option<Fault>,
 }
@@ -121,11 +128,32 @@ impl<R: Remote> Replay<'_, R> {
     fn apart(&self, items: Vec<Numbered>) -> Vec<Batch> {
         let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for item in items {
-            // The bus is there for all of them, or for none.
-            let servers: Vec<_> = self.needs(&item.1).into_iter().filter(|needed| *needed != Needed::Bus).collect();
-            groups.entry(servers).or_default().push(item);
+            let servers = self.servers(&item.1);
+            // What needs one server first: that tells which of them refuse.
+            groups.entry((servers.len(), servers)).or_default().push(item);
         }
         groups.into_values().flat_map(pack).collect()
+    }
+
+    /// Those that an item needs but for the bus, which is there for all of them or for none.
+    fn servers(&self, item: &Item) -> Vec<Needed> {
+        self.needs(item).into_iter().filter(|needed| *needed != Needed::Bus).collect()
+    }
+
+    fn servers_of(&self, batch: &Batch) -> BTreeSet<Needed> {
+        let Batch::Items(items) = batch else { return BTreeSet::new() };
+        items.iter().flat_map(|(_, item)| self.servers(item)).collect()
+    }
+
+    fn is_refused(&self, batch: &Batch) -> bool {
+        !self.refusing.is_empty() && !self.refusing.is_disjoint(&self.servers_of(batch))
+    }
+
+    fn note_refusal(&mut self, batch: &Batch) {
+        let servers = self.servers_of(batch);
+        if servers.len() == 1 && !self.remote.is_single() {
+            self.refusing.extend(servers);
+        }
     }
 
     async fn take_ready(&mut self, items: &mut Vec<Numbered>, tried: Tried) {
@@ -133,18 +161,23 @@ impl<R: Remote> Replay<'_, R> {
         if let Some(fault) = self.find_lacking(needs.iter().flatten().copied().collect(), tried).await {
             self.fault.get_or_insert(fault);
             let mut needs = needs.iter();
-            let is_there = |needed: &BTreeSet<Needed>| needed.iter().all(|needed| !self.lacking.contains_key(needed));
+            let is_there = |needed: &BTreeSet<Needed>| needed.iter().all(|needed| self.lack(*needed, tried).is_none());
             items.retain(|_| needs.next().is_some_and(is_there));
         }
     }
 
     /// Of these, the first fault of one that is not there; where something was told in vain, replicas included.
     async fn find_lacking(&mut self, needed: BTreeSet<Needed>, tried: Tried) -> Option<Fault> {
-        let unknown: BTreeSet<_> = needed.iter().copied().filter(|one| !self.lacking.contains_key(one)).collect();
+        let unknown: BTreeSet<_> = needed.iter().copied().filter(|one| self.lack(*one, tried).is_none()).collect();
         if !unknown.is_empty() {
             self.lacking.extend(self.remote.lacking(&unknown, tried == Tried::InVain).await);
         }
-        needed.iter().find_map(|needed| self.lacking.get(needed)).cloned()
+        needed.iter().find_map(|needed| self.lack(*needed, tried)).cloned()
+    }
+
+    /// Why it is not there. That it has too few replicas is no matter where nothing was told in vain.
+    fn lack(&self, needed: Needed, tried: Tried) -> Option<&Fault> {
+        self.lacking.get(&needed).filter(|fault| tried == Tried::InVain || how(fault) != Tried::InVain)
     }
 
     fn needs(&self, item: &Item) -> BTreeSet<Needed> {

@@ -358,6 +358,26 @@ async fn what_one_server_refuses_for_long_is_in_nobodys_way() {
     }
 }
 
+/// More of it than is sent at a time.
+#[tokio::test]
+async fn however_much_one_server_refuses_the_others_have_their_turn() {
+    let (server, journal, table) = (Fake::new(), Journal::new(20_000), table());
+    server.set_away("shop:v1:other:", false);
+    server.set_refused("shop:v1:user:", Refusal::WritesStopped);
+    server.set_fault(Some(Fault::Timeout));
+    (0..12_000).for_each(|id| add(&journal, &format!("user:1:{id}")));
+    add(&journal, "other:1");
+    let drain = async || journal.drain(server.as_ref(), &table, "me").await;
+    for _ in 0..3 {
+        assert!(drain().await.is_err(), "all of it is tried");
+    }
+    server.set_fault(None);
+    for _ in 0..2 {
+        assert!(drain().await.is_err());
+    }
+    assert_eq!(journal.len(), 12_000);
+}
+
 #[tokio::test]
 async fn a_widened_function_is_swept_in_every_version() {
     let (server, journal, table) = (Fake::new(), Journal::new(0), table());

@@ -36,8 +36,11 @@ impl Store {
         let done = if is_together {
             self.tell(invalidation, invalidation, routes).await?
         } else {
-            self.unlink_everywhere(invalidation).await?;
-            self.tell(&Invalidation::default(), invalidation, routes).await?
+            let replicated = self.unlink_everywhere(invalidation).await?;
+            let done = self.tell(&Invalidation::default(), invalidation, routes).await?;
+            // Where too few replicas have it, the others hear of it all the same, as they do from one server.
+            replicated?;
+            done
         };
         self.replicated(generation).await?;
         Ok(done)
@@ -45,7 +48,7 @@ impl Store {
 
     /// Unlinks and tells nobody.
     pub(crate) async fn unlink(&self, names: Vec<String>) -> Result<(), Fault> {
-        self.unlink_everywhere(&Invalidation { unlink: names, ..Invalidation::default() }).await
+        self.unlink_everywhere(&Invalidation { unlink: names, ..Invalidation::default() }).await?
     }
 
     /// Makes invalid what `first` names, then tells of `told`.
@@ -75,21 +78,21 @@ impl Store {
         }
     }
 
-    /// Every slot has acknowledged, with its replicas, and no server has changed since the first was asked.
+    /// Every slot has acknowledged, and no server has changed since the first was asked. Whether enough replicas have it.
     ///
     /// In several rounds, where there are several slots: what a load makes of other cached values between two of them goes
     /// with the next.
-    async fn unlink_everywhere(&self, invalidation: &Invalidation) -> Result<(), Fault> {
+    async fn unlink_everywhere(&self, invalidation: &Invalidation) -> Result<Result<(), Fault>, Fault> {
         let generation = self.servers.generation();
         let slots = self.unlink_commands(invalidation).len();
         for _ in 0..TRIES {
-            let before = *generation.borrow();
+            let (before, mut replicated) = (*generation.borrow(), Ok(()));
             for _ in 0..slots.min(self.most_rounds) {
-                self.send(self.unlink_commands(invalidation)).await?;
+                replicated = replicated.and(apart(self.send(self.unlink_commands(invalidation)).await)?);
             }
-            self.put(invalidation).await?;
+            replicated = replicated.and(apart(self.put(invalidation).await)?);
             if *generation.borrow() == before {
-                return Ok(());
+                return Ok(replicated);
             }
         }
         Err(changed())
@@ -177,6 +180,14 @@ impl Store {
             return Ok(());
         }
         Err(Fault::Refused(Refusal::TooFewReplicas, format!("{have} of {} replicas have it", self.min_replicas)))
+    }
+}
+
+/// That too few replicas have it, apart from what hindered it.
+fn apart(done: Result<(), Fault>) -> Result<Result<(), Fault>, Fault> {
+    match done {
+        Err(fault @ Fault::Refused(Refusal::TooFewReplicas, _)) => Ok(Err(fault)),
+        done => done.map(Ok),
     }
 }
 

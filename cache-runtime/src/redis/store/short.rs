@@ -11,12 +11,22 @@ use crate::sync::lock;
 /// How often one caller waits for them as long as it may.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The others give those that are well the time of an answer, no more.
-const AT_ONCE: Duration = Duration::from_millis(5);
+/// In between, how often one gives those that are well again the time of an answer, and how long that is.
+const ANSWERS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(5));
+
+/// The others only ask how many there are: 0 would be for ever.
+const AT_ONCE: Duration = Duration::from_millis(1);
+
+/// Since when all but a few have hardly waited.
+#[derive(Clone, Copy, Debug)]
+struct Since {
+    long: Instant,
+    answer: Instant,
+}
 
 /// A connection that waits does nothing else, and reads go over it too.
 #[derive(Debug, Default)]
-pub(super) struct Short(Mutex<BTreeMap<Needed, Instant>>);
+pub(super) struct Short(Mutex<BTreeMap<Needed, Since>>);
 
 impl Short {
     /// How long to wait for the replicas of this server: `most`, or hardly at all.
@@ -26,12 +36,16 @@ impl Short {
 
     fn patience_at(&self, now: Instant, of: Needed, most: Duration) -> Duration {
         match lock(&self.0).get_mut(&of) {
-            Some(since) if now.saturating_duration_since(*since) < AGAIN => AT_ONCE.min(most),
-            Some(since) => {
-                *since = now;
+            None => most,
+            Some(since) if now.saturating_duration_since(since.long) >= AGAIN => {
+                *since = Since { long: now, answer: now };
                 most
             }
-            None => most,
+            Some(since) if now.saturating_duration_since(since.answer) >= ANSWERS.0 => {
+                since.answer = now;
+                ANSWERS.1.min(most)
+            }
+            Some(_) => AT_ONCE.min(most),
         }
     }
 
@@ -41,7 +55,8 @@ impl Short {
         if enough {
             short.remove(&of);
         } else {
-            short.entry(of).or_insert_with(Instant::now);
+            let now = Instant::now();
+            short.entry(of).or_insert(Since { long: now, answer: now });
         }
     }
 }
@@ -58,8 +73,9 @@ mod tests {
         assert_eq!([patience(bus), patience(bus)], [most, most]);
         short.heard(bus, false);
         assert_eq!([patience(bus), patience(other)], [AT_ONCE, most]);
-        let patiences = [(); 2].map(|()| short.patience_at(later, bus, most));
-        assert_eq!(patiences, [most, AT_ONCE], "one of them");
+        let patiences =
+            [0, 0, 60, 60].map(|millis| short.patience_at(later + Duration::from_millis(millis), bus, most));
+        assert_eq!(patiences, [most, AT_ONCE, ANSWERS.1, AT_ONCE], "one of them");
         short.heard(bus, false);
         assert_eq!(patience(bus), AT_ONCE);
         short.heard(bus, true);

@@ -16,17 +16,10 @@ impl Store {
     pub(crate) async fn sweep(&self, prefix: &str) -> Result<u64, Fault> {
         let pattern = format!("{}*", escape(prefix));
         let before = self.servers.standing();
-        let (mut unlinked, mut faults) = (0, Vec::new());
+        let mut unlinked = 0;
         // What moves from one that is still to be swept to one that was already is there when that one's turn comes again.
         for primary in self.servers.primaries().repeat(if self.servers.is_single() { 1 } else { 2 }) {
-            match self.sweep_one(primary, &pattern).await {
-                Ok(more) => unlinked += more,
-                // The others are swept all the same: they may be the ones that are read.
-                Err(fault) => faults.push(fault),
-            }
-        }
-        if let Some(fault) = faults.into_iter().next() {
-            return Err(fault);
+            unlinked += self.sweep_one(primary, &pattern).await?;
         }
         if self.servers.standing() != before {
             return Err(Fault::Broken("the servers changed during a sweep".to_owned()));
