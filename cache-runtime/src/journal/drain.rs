@@ -34,7 +34,7 @@ impl Journal {
     /// there since. What a server was told in vain, since it had too few replicas, is told again when it has them.
     pub(crate) async fn drain<R: Remote>(&self, remote: &R, table: &Table, by: &str) -> Result<Drained, Fault> {
         let ([never, failed, in_vain], since) = self.waiting();
-        let mut replay = Replay { remote, table, by, lacking: BTreeMap::new(), refusing: BTreeSet::new(), fault: None };
+        let mut replay = Replay { remote, table, by, lacking: BTreeMap::new(), refusing: Vec::new(), fault: None };
         let mut again = [failed, in_vain].into_iter();
         let mut batches: VecDeque<_> = never.batches().map(|batch| (batch, Tried::Never, false)).collect();
         let mut sent = 0;
@@ -100,8 +100,8 @@ struct Replay<'a, R> {
     by: &'a str,
     /// Of what was asked for, what is not there.
     lacking: BTreeMap<Needed, Fault>,
-    /// Servers for which alone something has failed: what else needs them is left to the next time.
-    refusing: BTreeSet<Needed>,
+    /// Servers for which together something has failed: what else needs all of these is left to the next time.
+    refusing: Vec<BTreeSet<Needed>>,
     /// The first.
     fault: Option<Fault>,
 }
@@ -140,20 +140,22 @@ impl<R: Remote> Replay<'_, R> {
         self.needs(item).into_iter().filter(|needed| *needed != Needed::Bus).collect()
     }
 
-    fn servers_of(&self, batch: &Batch) -> BTreeSet<Needed> {
-        let Batch::Items(items) = batch else { return BTreeSet::new() };
-        items.iter().flat_map(|(_, item)| self.servers(item)).collect()
+    /// What its items need, where that is the same for all of them.
+    fn servers_of(&self, batch: &Batch) -> Option<BTreeSet<Needed>> {
+        let Batch::Items(items) = batch else { return None };
+        let mut sets = items.iter().map(|(_, item)| self.servers(item));
+        let first = sets.next()?;
+        sets.all(|servers| servers == first).then(|| first.into_iter().collect())
     }
 
     fn is_refused(&self, batch: &Batch) -> bool {
-        !self.refusing.is_empty() && !self.refusing.is_disjoint(&self.servers_of(batch))
+        let is_refused = |servers: BTreeSet<_>| self.refusing.iter().any(|refusing| refusing.is_subset(&servers));
+        !self.refusing.is_empty() && self.servers_of(batch).is_some_and(is_refused)
     }
 
     fn note_refusal(&mut self, batch: &Batch) {
-        let servers = self.servers_of(batch);
-        if servers.len() == 1 && !self.remote.is_single() {
-            self.refusing.extend(servers);
-        }
+        let servers = self.servers_of(batch).filter(|servers| !servers.is_empty() && !self.remote.is_single());
+        self.refusing.extend(servers);
     }
 
     async fn take_ready(&mut self, items: &mut Vec<Numbered>, tried: Tried) {

@@ -33,15 +33,18 @@ impl Store {
         let bus = self.slot(&self.names.bus);
         let put = invalidation.put.as_ref().map(|(name, ..)| name);
         let is_together = invalidation.unlink.iter().chain(put).all(|name| self.slot(name) == bus);
-        let done = if is_together {
-            self.tell(invalidation, invalidation, routes).await?
+        // Where too few replicas have it, the others hear of it all the same, as they do from one server.
+        let (replicated, done) = if is_together {
+            (Ok(()), self.tell(invalidation, invalidation, routes).await?)
         } else {
             let replicated = self.unlink_everywhere(invalidation).await?;
-            let done = self.tell(&Invalidation::default(), invalidation, routes).await?;
-            // Where too few replicas have it, the others hear of it all the same, as they do from one server.
-            replicated?;
-            done
+            (replicated, self.tell(&Invalidation::default(), invalidation, routes).await?)
         };
+        // Nobody was told yet: it is to be planned anew, whatever the replicas have.
+        if done == Invalidated::RoutesChanged {
+            return Ok(done);
+        }
+        replicated?;
         self.replicated(generation).await?;
         Ok(done)
     }
@@ -122,22 +125,30 @@ impl Store {
         let servers: BTreeMap<_, _> = slots.map(|slot| (self.servers.server_of(slot), slot)).collect();
         // Half of an operation's time: a replica that is slow is told from a server that does not answer.
         let most = self.op_timeout / 2;
-        for (server, slot) in &servers {
-            commands.push((*slot, self.wait(self.short.patience(Needed::Server(*server), most))));
+        let mut patiences = Vec::new();
+        for (server, slot) in servers {
+            let patience = self.short.patience(Needed::Server(server), most);
+            commands.push((slot, self.wait(patience)));
+            patiences.push((server, patience));
         }
         let mut replies = flush(&self.servers, commands).await.into_iter();
         let done = replies.by_ref().take(count).try_for_each(|reply| reply.map(drop));
         // What one of them says is remembered, whatever the others do.
-        let checked: Vec<_> =
-            servers.into_keys().zip(replies).map(|(server, reply)| self.heard(server, reply)).collect();
+        let heard = patiences.into_iter().zip(replies);
+        let checked: Vec<_> = heard.map(|((server, patience), reply)| self.heard(server, patience, reply)).collect();
         done?;
         checked.into_iter().collect()
     }
 
-    /// What a server told of its replicas.
-    pub(super) fn heard(&self, server: Option<usize>, reply: Result<Value, Fault>) -> Result<(), Fault> {
+    /// What a server told of its replicas when it had waited so long for them.
+    pub(super) fn heard(
+        &self,
+        server: Option<usize>,
+        patience: Duration,
+        reply: Result<Value, Fault>,
+    ) -> Result<(), Fault> {
         let checked = self.check_replicas(&reply?);
-        self.short.heard(Needed::Server(server), checked.is_ok());
+        self.short.heard(Needed::Server(server), patience, checked.is_ok());
         checked
     }
 
@@ -160,7 +171,7 @@ impl Store {
             match self.check_replicas(&reply) {
                 Err(Fault::Refused(..)) if Instant::now() < deadline => {}
                 checked => {
-                    self.short.heard(Needed::Bus, checked.is_ok());
+                    self.short.heard(Needed::Bus, patience, checked.is_ok());
                     return checked;
                 }
             }

@@ -36,12 +36,14 @@ impl Store {
 
     async fn without_replicas(&self, needed: BTreeSet<Needed>) -> Vec<(Needed, Fault)> {
         let generation = *self.servers.generation().borrow();
-        let wait = self.wait(self.op_timeout / 2);
+        let most = self.op_timeout / 2;
+        let wait = self.wait(most);
         let slots = self.servers.primaries().into_iter().filter(|slot| needed.contains(&self.needed(*slot)));
         let slots: Vec<_> = slots.collect();
         let replies = flush(&self.servers, slots.iter().map(|slot| (*slot, wait.clone())).collect()).await;
         let servers = slots.iter().map(|slot| self.servers.server_of(*slot));
-        let heard = servers.zip(replies).map(|(server, reply)| (Needed::Server(server), self.heard(server, reply)));
+        let heard =
+            servers.zip(replies).map(|(server, reply)| (Needed::Server(server), self.heard(server, most, reply)));
         let mut lacking: Vec<_> = heard.filter_map(|(needed, heard)| Some((needed, heard.err()?))).collect();
         // The server of the bus is asked over the connection that tells it, too.
         if needed.contains(&Needed::Bus)

@@ -49,12 +49,12 @@ impl Short {
         }
     }
 
-    /// Whether there were enough.
-    pub(super) fn heard(&self, of: Needed, enough: bool) {
+    /// Whether there were enough after so long. Who has hardly waited knows only of those that are quick.
+    pub(super) fn heard(&self, of: Needed, patience: Duration, enough: bool) {
         let mut short = lock(&self.0);
         if enough {
             short.remove(&of);
-        } else {
+        } else if patience > AT_ONCE {
             let now = Instant::now();
             short.entry(of).or_insert(Since { long: now, answer: now });
         }
@@ -71,14 +71,15 @@ mod tests {
         let [bus, other] = [Needed::Bus, Needed::Server(None)];
         let patience = |of| short.patience(of, most);
         assert_eq!([patience(bus), patience(bus)], [most, most]);
-        short.heard(bus, false);
+        short.heard(bus, most, false);
         assert_eq!([patience(bus), patience(other)], [AT_ONCE, most]);
         let patiences =
             [0, 0, 60, 60].map(|millis| short.patience_at(later + Duration::from_millis(millis), bus, most));
         assert_eq!(patiences, [most, AT_ONCE, ANSWERS.1, AT_ONCE], "one of them");
-        short.heard(bus, false);
+        short.heard(bus, most, false);
         assert_eq!(patience(bus), AT_ONCE);
-        short.heard(bus, true);
-        assert_eq!([patience(bus), patience(bus)], [most, most]);
+        short.heard(bus, AT_ONCE, true);
+        short.heard(bus, AT_ONCE, false);
+        assert_eq!([patience(bus), patience(bus)], [most, most], "what comes late from one who has hardly waited");
     }
 }

@@ -126,6 +126,8 @@ async fn without_replicas_an_invalidation_that_needs_them_does_not_count() {
     world.command(&[&"SET", &"shop:v1:a", &"x"]).await;
     check_refused(store.invalidate(&of(&["shop:v1:a"]), None).await, Refusal::TooFewReplicas);
     assert!(!world.exists("shop:v1:a").await);
+    let done = store.invalidate(&of(&["shop:v1:a"]), Some("0123456789abcdef")).await;
+    assert_eq!(done, Ok(Invalidated::RoutesChanged), "nobody was told yet");
 }
 
 #[tokio::test]
