@@ -32,6 +32,7 @@ impl Journal {
     /// What was never sent goes out as it is, to the servers that are there. What has failed is sent again when all servers
     /// that it needs can be reached, and apart from what needs others: else these would lose with each try what was read
     /// there since. What a server was told in vain, since it had too few replicas, is told again when it has them.
+    /// Whole functions are swept one server after the other, as far as the first that does not do it.
     pub(crate) async fn drain<R: Remote>(&self, remote: &R, table: &Table, by: &str) -> Result<Drained, Fault> {
         let ([never, failed, in_vain], since) = self.waiting();
         let mut replay = Replay { remote, table, by, lacking: BTreeMap::new(), refusing: Vec::new(), fault: None };
