@@ -1,12 +1,16 @@
 //! What goes wrong between processes and servers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::plan::{Kind, Plan};
 use super::world::{World, all_keys};
 use crate::fault_proxy::{Connection, Fault, FaultProxy, Selection};
 use crate::history::now;
+use crate::redis_server::RedisServer;
 use crate::stress::{APP, Diary, Loss, Losses, Repair};
+
+/// The longest that a server is gone which comes back.
+const BACK: Duration = Duration::from_secs(10);
 
 /// The lane of the network.
 pub(super) struct Network<'a> {
@@ -119,6 +123,15 @@ impl Network<'_> {
         }
     }
 
+    /// Another lane may have killed it this very moment: it comes back.
+    fn tell(&self, store: &RedisServer, command: &[&str]) {
+        let begun = Instant::now();
+        while let Err(error) = store.client().and_then(|mut client| client.call(command)) {
+            assert!(begun.elapsed() < BACK, "{}: {error}", command.join(" "));
+            self.world.wait(Duration::from_millis(10));
+        }
+    }
+
     /// For some time nothing that is said there can be believed. Afterwards nothing is left of it.
     fn corrupt(&mut self, proxy: &FaultProxy, selection: &Selection<'_>) {
         let from = now();
@@ -133,9 +146,9 @@ impl Network<'_> {
         // What the server has received and not read yet is forgotten with its connection.
         let store = &self.world.stores()[0];
         for kind in ["normal", "pubsub"] {
-            store.cli(&["CLIENT", "KILL", "TYPE", kind]);
+            self.tell(store, &["CLIENT", "KILL", "TYPE", kind]);
         }
-        store.cli(&["FLUSHALL"]);
+        self.tell(store, &["FLUSHALL"]);
         self.diary.note("all that is on the server is gone".to_owned(), None);
         self.losses.close(number, now());
     }
