@@ -319,7 +319,12 @@ impl<K: Eq, V: Clone> Lead<K, V> {
     /// Whether this flight may still keep a value: the fence is unchanged, and nobody took the key from it.
     pub(crate) fn may_keep(&self, fence: u64) -> bool {
         let detached = fence != self.flight.fence && self.shard.rules.holds(Rule::Detach);
-        !detached && (self.shard.holds_key(&self.flight) || lock(&self.flight.state).is_succeeded)
+        !detached && self.has_key()
+    }
+
+    /// Whether nobody took the key from this flight.
+    pub(crate) fn has_key(&self) -> bool {
+        self.shard.holds_key(&self.flight) || lock(&self.flight.state).is_succeeded
     }
 
     /// Ends with a hit of the second tier: callers that came before the read was sent get it, later ones read again.

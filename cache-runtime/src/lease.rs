@@ -206,6 +206,11 @@ impl Lease {
         }
     }
 
+    /// Whether it may still be held: a caller that was not polled, or a process that was stopped, has let it expire.
+    pub(crate) fn is_living(&self) -> bool {
+        self.held.lock().get(&self.token).is_some_and(|tenure| tenure.until > Instant::now())
+    }
+
     /// The server answered that it takes no lease. Where that was about something beside it, it is given back once.
     pub(crate) fn is_refused(&mut self) {
         self.is_taken = true;

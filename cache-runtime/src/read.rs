@@ -71,6 +71,8 @@ pub(crate) struct Missed {
     /// Whether what other processes invalidated must have been seen, without the time that the bus may take. Where that turns
     /// out on the way, it is.
     strict: AtomicBool,
+    /// It has led, and was overtaken before its load began.
+    joined_again: AtomicBool,
     /// Inside a load whose value others may be given: how often the bus had been asked when it began.
     since: Option<u64>,
 }
@@ -189,7 +191,8 @@ pub(crate) fn miss(using: Using<'_>, function: &'static Function, parts: &dyn Pa
     let may_be_old = since.is_some() && !asks_bus;
     let has_seen = |context| has_heard(node, context);
     let strict = function.spec().l1 == L1::Off || may_be_old || !context.as_ref().is_none_or(has_seen);
-    Box::new(Missed { began, fence, address, strict: AtomicBool::new(strict), since, node: Arc::clone(node) })
+    let (strict, joined_again) = (AtomicBool::new(strict), AtomicBool::new(false));
+    Box::new(Missed { began, fence, address, strict, joined_again, since, node: Arc::clone(node) })
 }
 
 impl Missed {

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cache_runtime::{Builder, Cache, Outcome, cached, explain};
+use cache_runtime::{Builder, Cache, Metric, Outcome, cached, explain};
 use cache_tests::Gate;
 use cache_tests::eventually::eventually;
 use cache_tests::on_redis::process_with;
@@ -98,6 +98,50 @@ async fn a_lease_that_nobody_goes_on_with_runs_out() {
         let call = tokio::time::timeout(TOO_LONG, cache.scope(value(2, &source)));
         assert_eq!(call.await.expect("it does not wait for the other"), 0);
     }
+    assert_eq!(left_alone.await, 0, "it finds what they have stored");
+    assert_eq!(source.loads(), 1);
+}
+
+/// Its lease has run out, and another process loads: it does not load beside that.
+#[tokio::test]
+async fn a_call_that_has_lost_its_lease_waits_for_who_has_it() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let (cache, other) = (impatient(&server).await, impatient(&server).await);
+    let mut left_alone = Box::pin(cache.scope(value(4, &source)));
+    while server.cli(&["EXISTS", "test:v1:unpolled:4"]).trim() == "0" {
+        assert!(futures::poll!(left_alone.as_mut()).is_pending(), "it asks the server");
+        tokio::task::yield_now().await;
+    }
+    source.close();
+    let mut loads = Box::pin(other.scope(value(4, &source)));
+    source.wait_for_load(&mut loads).await;
+    // As long as it likes: it finds that somebody loads.
+    eventually(TOO_LONG, async || {
+        assert!(futures::poll!(left_alone.as_mut()).is_pending(), "it waits for the other");
+        cache.stats().iter().any(|stats| stats.count(Metric::Waited) > 0)
+    })
+    .await;
+    source.open();
+    assert_eq!(futures::join!(loads, left_alone), (0, 0));
+    assert_eq!(source.loads(), 1);
+}
+
+/// Another call of its process has taken the key, and loads: it does not load beside that.
+#[tokio::test]
+async fn a_call_that_has_lost_its_key_follows_who_has_it() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let cache = impatient(&server).await;
+    let mut left_alone = Box::pin(cache.scope(value(5, &source)));
+    while server.cli(&["EXISTS", "test:v1:unpolled:5"]).trim() == "0" {
+        assert!(futures::poll!(left_alone.as_mut()).is_pending(), "it asks the server");
+        tokio::task::yield_now().await;
+    }
+    source.close();
+    let mut loads = Box::pin(cache.scope(value(5, &source)));
+    source.wait_for_load(&mut loads).await;
+    assert!(futures::poll!(left_alone.as_mut()).is_pending(), "it waits for the other");
+    source.open();
+    assert_eq!(futures::join!(loads, left_alone), (0, 0));
     assert_eq!(source.loads(), 1);
 }
 
@@ -125,6 +169,7 @@ async fn a_turn_that_nobody_takes_holds_up_nobody() {
     // The turn is that other call's now, which does not know.
     let call = tokio::time::timeout(TOO_LONG, cache.scope(value(3, &source)));
     assert_eq!(call.await.expect("it does not wait for the other"), 0);
+    assert_eq!(left_alone.await, 0);
 }
 
 /// Who follows while the value is looked for waits no longer for a load that hangs than who comes later.

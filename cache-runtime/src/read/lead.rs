@@ -3,6 +3,7 @@
 use std::future::{poll_fn, ready};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -138,8 +139,21 @@ impl Missed {
                 }
                 (Claim::Without, _) => Box::pin(self.lead_without(second, lead)).await,
             };
+            if self.is_overtaken(&way) {
+                // What it held may be what the other one waits for.
+                drop(way);
+                return self.join_or_lead(coder, self.node.fence(&self.address), self.node.time.now()).await;
+            }
             self.led(way, stale).await
         })
+    }
+
+    /// Whether somebody else has the key or the lease by now, since this call was not polled for long, or its process was
+    /// stopped: it would load beside the other one, and its value would be refused. Only once, that it comes to an end.
+    fn is_overtaken(&self, way: &Way) -> bool {
+        let Way::Lead(Leading { lead, claim }) = way else { return false };
+        let has_expired = matches!(claim, Tenure::Leased(lease, _) if !lease.is_living());
+        (has_expired || !lead.has_key()) && !self.joined_again.swap(true, Ordering::Relaxed)
     }
 
     /// A value of the second tier goes into the in-process one for the rest of its life, under the fence from before it
