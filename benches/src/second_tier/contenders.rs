@@ -1,5 +1,6 @@
 //! Who takes part: one file per library.
 
+pub(super) mod batched;
 mod cached;
 mod fred;
 mod hitbox;
@@ -36,8 +37,9 @@ impl Candidate {
 }
 
 /// The plain client first: the others are compared to it.
-const CANDIDATES: [&[Candidate]; 6] = [
+const CANDIDATES: [&[Candidate]; 7] = [
     redis::CANDIDATES,
+    batched::CANDIDATES,
     ours::CANDIDATES,
     fred::CANDIDATES,
     cached::CANDIDATES,

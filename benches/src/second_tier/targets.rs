@@ -1,6 +1,6 @@
 //! What our contender has to reach.
 
-use super::contenders::{Peer, ours};
+use super::contenders::{Peer, batched, ours};
 use super::hits::Hits;
 use super::misses::{Misses, loaders};
 use super::stampede::Stampedes;
@@ -16,7 +16,11 @@ enum Bound {
 pub(super) fn table(peers: &[Peer], hits: &Hits, misses: &Misses, stampedes: &Stampedes) -> Table {
     let own = peers.iter().position(|peer| peer.name == ours::NAME).expect("it takes part");
     let loader = loaders(peers).iter().position(|peer| peer.name == ours::NAME).expect("it loads");
-    let hit = |place: usize| hits.turns[place][own].ratio(&hits.turns[place][0], |figures| figures.per_second);
+    let plain = peers.iter().position(|peer| peer.name == batched::NAME).expect("it takes part");
+    let hit_by = |place: usize, base: usize| {
+        hits.turns[place][own].ratio(&hits.turns[place][base], |figures| figures.per_second)
+    };
+    let hit = |place| hit_by(place, 0);
     let (alone, among) = stampedes.of(peers, ours::NAME).map_or((0, 0), |(alone, among)| (alone.most(), among.most()));
     let rows = [
         ("p50 of a hit at 1, by that of `GET`", Bound::AtMost(1.1), {
@@ -24,6 +28,8 @@ pub(super) fn table(peers: &[Peer], hits: &Hits, misses: &Misses, stampedes: &St
         }),
         ("hits per second at 64, by those of `GET`", Bound::AtLeast(1.5), hit(1)),
         ("hits per second at 512, by those of `GET`", Bound::AtLeast(2.0), hit(2)),
+        ("hits per second at 64, by those of plain batching", Bound::AtLeast(0.9), hit_by(1, plain)),
+        ("hits per second at 512, by those of plain batching", Bound::AtLeast(0.9), hit_by(2, plain)),
         ("allocations per hit at 1", Bound::AtMost(12.0), hits.allocations[0][own]),
         ("allocations per hit at 64", Bound::AtMost(12.0), hits.allocations[1][own]),
         ("misses per second at 64, by those of `GET` and `PSETEX`", Bound::AtLeast(0.6), {

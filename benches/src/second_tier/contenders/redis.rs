@@ -32,7 +32,7 @@ fn connection(stage: &Stage) -> MultiplexedConnection {
     connection.expect("the server is there")
 }
 
-fn name(tenant: u64, id: u64) -> String {
+pub(super) fn name(tenant: u64, id: u64) -> String {
     format!("plain:v1:user:{tenant}:{id}")
 }
 
