@@ -160,8 +160,11 @@ impl Cache {
 
     /// Every event of this type from here on: what this cache publishes and, with a second tier, what the bus tells of
     /// other processes of the application and of whoever else publishes there. Those come once this process has read them;
-    /// where the server or the network fails, one can come twice, or not at all. A subscriber that falls 1,024 events
-    /// behind, or 16 MiB of their JSON, loses the oldest; see [`Subscription::missed`].
+    /// where the server or the network fails, one can come twice. It comes not at all only where the bus was lost or trimmed
+    /// before it was read, which counts as a [gap](crate::Health::gaps); where its publisher had more waiting for the server
+    /// than its journal holds, or ended before; and to a subscriber that falls 1,024 events behind, or 16 MiB of their JSON,
+    /// which loses the oldest ([`Subscription::missed`]). Whoever derives something from events derives it anew when one of
+    /// the two has grown.
     #[must_use]
     pub fn subscribe<E: Event>(&self) -> Subscription<E> {
         self.node.subscribers.subscribe()

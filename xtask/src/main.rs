@@ -35,7 +35,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "test",
         arguments: "[--quick]",
-        does: "everything CI checks: formatting, tidy, clippy, documentation, tests\n\
+        does: "everything CI checks: formatting, tidy, clippy, documentation, model, simulation, tests\n\
                --quick leaves out the documentation and the second clippy run",
         run: test::run,
     },
@@ -48,7 +48,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "fuzz",
         arguments: "[TARGET] [--seconds N]",
-        does: "fuzz the parsers of cache-spec, 60 seconds each; needs nightly and cargo-fuzz",
+        does: "fuzz whoever reads what strangers write, 60 seconds each; needs nightly and cargo-fuzz",
         run: fuzz::run,
     },
     Command {
@@ -103,7 +103,7 @@ const COMMANDS: &[Command] = &[
         does: "l1: measure hits of the in-process tier beside its peers into benches/RESULTS.md;\n\
                --quick for a look, without build times\n\
                l2: the same for the second tier, over a redis-server of its own, into benches/RESULTS-l2.md\n\
-               check: formatting and clippy of the benches, a workspace of their own",
+               check: formatting, clippy and tests of the benches, a workspace of their own",
         run: bench::run,
     },
 ];
