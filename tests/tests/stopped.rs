@@ -1,4 +1,4 @@
-//! Several real processes over one server, of which some are stopped, continued and killed.
+//! Several real processes over one server, of which some are stopped, continued and killed, or have a wrong clock.
 //!
 //! The truth is a plain key of the same server, which every process reads in the body of its cached function; another
 //! key tells loads to wait.
@@ -8,7 +8,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use cache_runtime::testing::Rule;
 use cache_runtime::{Cache, Delivery, Event, Metric, cached};
@@ -85,7 +85,12 @@ impl Scene {
     }
 
     async fn fleet_without(&self, count: usize, rule: &str) -> Fleet {
-        let variables = [("STOPPED_PORT", &*self.server.port().to_string()), ("STOPPED_WITHOUT", rule)];
+        self.fleet_with(count, &[("STOPPED_WITHOUT", rule)]).await
+    }
+
+    async fn fleet_with(&self, count: usize, variables: &[(&str, &str)]) -> Fleet {
+        let port = self.server.port().to_string();
+        let variables = [&[("STOPPED_PORT", &*port)], variables].concat();
         Fleet::start_with(count, "a_process", &variables).await
     }
 
@@ -173,6 +178,9 @@ impl Answering {
             ["crowd", callers] => self.crowd(callers.parse().expect("a number")).await,
             ["readings"] => self.readings.load(Ordering::SeqCst).to_string(),
             ["first-after-a-pause"] => self.first_after_a_pause().await.to_string(),
+            ["wall-clock"] => seconds_since_1970().to_string(),
+            ["kept", id] => self.kept(id.parse().expect("a number")).await,
+            ["read-item", id] => self.cache.scope(item(id.parse().expect("a number"), &self.truth)).await.to_string(),
             ["refused"] => {
                 let stats = self.cache.stats();
                 let item = stats.iter().find(|stats| stats.name() == "item").expect("it is linked");
@@ -185,6 +193,12 @@ impl Answering {
 
     async fn read(&self) -> u64 {
         self.cache.scope(item(1, &self.truth)).await
+    }
+
+    /// How old what is kept of an item is, and how long it lives yet, in milliseconds.
+    async fn kept(&self, id: u64) -> String {
+        let peek = self.cache.scope(async { item_entry(id).peek().await }).await.expect("the server is there");
+        peek.map_or_else(String::new, |peek| format!("{} {}", peek.age().as_millis(), peek.remaining().as_millis()))
     }
 
     /// What so many callers read at once, each different answer once.
@@ -214,6 +228,93 @@ impl Answering {
             last = now;
             tokio::task::yield_now().await;
         }
+    }
+}
+
+fn seconds_since_1970() -> i64 {
+    let since = SystemTime::UNIX_EPOCH.elapsed().expect("no clock is off by so much");
+    i64::try_from(since.as_secs()).expect("it is not that late")
+}
+
+// Race 13.
+
+/// Moves the wall clock of a process, and no other one.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+const OTHER_CLOCK: &str = r#"
+    #include <stdlib.h>
+    #include <sys/syscall.h>
+    #include <sys/time.h>
+    #include <time.h>
+    #include <unistd.h>
+
+    int clock_gettime(clockid_t id, struct timespec *now) {
+        const char *off = getenv("CLOCK_OFF");
+        long failed = syscall(SYS_clock_gettime, id, now);
+        if (!failed && off && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) now->tv_sec += atol(off);
+        return failed;
+    }
+
+    int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+        struct timespec time;
+        (void)zone;
+        if (clock_gettime(CLOCK_REALTIME, &time)) return -1;
+        now->tv_sec = time.tv_sec;
+        now->tv_usec = time.tv_nsec / 1000;
+        return 0;
+    }
+
+    time_t time(time_t *out) {
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        if (out) *out = now.tv_sec;
+        return now.tv_sec;
+    }
+"#;
+
+/// A library that does it. Who builds Rust on Linux links it with `cc`.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+fn other_clock(folder: &std::path::Path) -> String {
+    let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
+    std::fs::write(&source, OTHER_CLOCK).expect("the folder can be written");
+    let mut compiler = std::process::Command::new("cc");
+    let status = compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
+    assert!(status.expect("there is a C compiler").success());
+    library.to_str().expect("its path is text").to_owned()
+}
+
+#[tokio::test]
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+async fn race_13_processes_whose_clocks_are_a_quarter_of_an_hour_off() {
+    const OFF: i64 = 15 * 60;
+    // How long an item lives; how old it may be, and how long it lives yet at least, when it is looked at.
+    const TTL: Duration = Duration::from_mins(1);
+    const OLD: Duration = Duration::from_secs(30);
+    const YOUNG: Duration = Duration::from_secs(30);
+    let (scene, folder) = (Scene::start(), cache_tests::scratch::Scratch::new());
+    let (library, own) = (other_clock(folder.path()), scene.own().await);
+    scene.commit(1);
+    for (id, off) in [(1, OFF), (2, -OFF)] {
+        let fleet = scene.fleet_with(1, &[("LD_PRELOAD", &*library), ("CLOCK_OFF", &*off.to_string())]).await;
+        let wrong = &fleet[0];
+        let is_off: i64 = wrong.ask("wall-clock").await.parse().expect("a number");
+        assert!((is_off - seconds_since_1970() - off).abs() < OFF / 3, "its clock is {off} s off");
+        let loads = scene.loads();
+        // What it stores is as old as it is, to others, and lives as long.
+        wrong.ask(&format!("read-item {id}")).await;
+        assert_eq!(scene.loads(), loads + 1);
+        let stored = own.scope(async { item_entry(id).peek().await }).await;
+        let stored = stored.expect("the server is there").expect("it is stored");
+        assert!(stored.age() < OLD && stored.remaining() <= TTL && stored.remaining() > YOUNG, "{stored:?}");
+        own.scope(item(id, &scene.truth)).await;
+        // And what others store, to it.
+        own.scope(item(id + 10, &scene.truth)).await;
+        assert_eq!(scene.loads(), loads + 2);
+        let kept = wrong.ask(&format!("kept {}", id + 10)).await;
+        let (age, left) = kept.split_once(' ').expect("it finds it");
+        let [age, left] = [age, left].map(|text| Duration::from_millis(text.parse().expect("a number")));
+        assert!(age < OLD && left <= TTL && left > YOUNG, "{kept}");
+        wrong.ask(&format!("read-item {}", id + 10)).await;
+        assert_eq!(scene.loads(), loads + 2, "it reads it");
     }
 }
 

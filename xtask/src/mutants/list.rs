@@ -46,7 +46,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         tests: &[
             "races::race_1_without_the_token_the_old_value_is_stored",
             "races::race_4_without_the_token_the_late_fill_wins",
+            "races::race_8_without_the_token_what_was_loaded_between_the_two_is_stored",
             "races::race_9_without_the_token_the_refresh_stores_the_old_value",
+            "races::race_11_without_the_token_it_fills_without_its_lease",
             "found_by_stress::without_the_token_it_puts_the_old_value",
         ],
         ..without("no token check", "fill-token")
@@ -207,13 +209,17 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         not_simulated: Some(IN_THE_END),
         tests: &[
             "flight_rules::f6_those_who_wait_take_over_from_a_leader_that_left",
+            "races::race_5_without_the_hand_over_they_wait_until_it_counts_as_hung",
             "schedules::without_f6_hand_over_those_who_wait_hang",
         ],
         ..without("no hand-over", "hand-over")
     },
     Mutant {
         model: &["Stamps"],
-        tests: &["races::race_6_without_stamps_or_their_snapshot_the_old_value_stays"],
+        tests: &[
+            "races::race_6_without_stamps_or_their_snapshot_the_old_value_stays",
+            "races::race_11_without_stamps_what_was_loaded_under_the_lost_one_stays",
+        ],
         ..without("stamps not compared", "stamps")
     },
     Mutant {
