@@ -2,17 +2,24 @@
 #![cfg(unix)]
 #![expect(unused_variables, reason = "keys are what tells these calls apart")]
 
+#[path = "faults/log.rs"]
+#[expect(dead_code, reason = "the tests of faults ask more of it")]
+mod log;
+
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cache_runtime::testing::Rule;
-use cache_runtime::{Cache, Delivery, Event, Outcome, Token, cached, explain};
+use cache_runtime::{Cache, Delivery, Event, Metric, Outcome, Token, cached, explain};
 use cache_tests::fault_proxy::Connection;
 use cache_tests::redis_server::RedisOptions;
 use cache_tests::{Cluster, Fault, FaultProxy, Gate, RedisServer, Sentinels, eventually};
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+
+use crate::log::{AWAY, BLIND, GAP, Log};
 
 #[derive(Event, Serialize, Deserialize)]
 struct ItemChanged {
@@ -140,14 +147,50 @@ async fn overtaken_load(app: &str, url: &str, from_itself: bool, rules: &[Rule])
     process(app, url).await.scope(item(1, 2, &source)).await
 }
 
-/// What holds when a server is lost and another takes over: nobody waits, nobody is wrong once it is over.
+const NOT_CONFIRMED: &str = "redis: most sentinels do not answer, so no server is used until they do";
+
+/// What the second tier did not do.
+fn faults(cache: &Cache) -> u64 {
+    cache.stats().iter().map(|stats| stats.count(Metric::FaultL2)).sum()
+}
+
+/// Each gap that a process has counted was said once.
+#[track_caller]
+fn says_each_gap(log: &Log, caches: &[&Cache]) {
+    let counted: u64 = caches.iter().map(|cache| cache.health().gaps()).sum();
+    assert_eq!(u64::try_from(log.lines(GAP).len()), Ok(counted), "{:#?}", log.lines(GAP));
+}
+
+/// Calls go on while it fails, and each is answered.
+async fn while_called(cache: &Cache, source: &Gate, fail: impl AsyncFnOnce()) {
+    let is_over = Cell::new(false);
+    let failing = async {
+        fail().await;
+        is_over.set(true);
+    };
+    let calling = async {
+        for id in (0..20).cycle() {
+            assert_eq!(cache.scope(strict(id, source)).await, 0);
+            if is_over.get() {
+                break;
+            }
+            // tidy: sleep because callers that are answered at once would leave no time for what they are to see
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    futures::join!(failing, calling);
+}
+
+/// What holds when a server is lost and another takes over: nobody waits, nobody is wrong once it is over. It is told and
+/// counted.
 async fn survives(app: &str, url: &str, fail: impl AsyncFnOnce()) {
+    let (log, listening) = Log::start();
     let (a, b, source) = (process(app, url).await, process(app, url).await, Gate::new());
     for id in 0..20 {
         a.scope(item(1, id, &source)).await;
         b.scope(item(1, id, &source)).await;
     }
-    fail().await;
+    while_called(&a, &source, fail).await;
     // Written while nobody may be there to hear it.
     source.commit();
     let receipt = a.publish(&ShopClosed { shop: 1 }).await.expect("it is applied or queued");
@@ -162,6 +205,11 @@ async fn survives(app: &str, url: &str, fail: impl AsyncFnOnce()) {
     for id in 0..20 {
         assert_eq!((a.scope(item(1, id, &source)).await, b.scope(item(1, id, &source)).await), (1, 1), "{id}");
     }
+    assert!(faults(&a) > 0, "{}", a.health());
+    assert_eq!((a.health().gaps(), b.health().gaps()), (1, 1));
+    says_each_gap(&log, &[&a, &b]);
+    log.tells_once(2, &[AWAY, GAP]);
+    drop(listening);
     promises(&format!("{app}after"), url).await;
 }
 
@@ -182,6 +230,7 @@ async fn a_unix_socket() {
 /// one, which is its replica and has not caught up.
 #[tokio::test]
 async fn behind_an_address_that_moves_to_another_server() {
+    let (log, _listening) = Log::start();
     let (old, new) = (RedisServer::start(), RedisServer::start());
     new.cli(&["REPLICAOF", "127.0.0.1", &old.port().to_string()]);
     eventually(SOON, async || new.info("master_link_status").as_deref() == Some("up")).await;
@@ -198,6 +247,9 @@ async fn behind_an_address_that_moves_to_another_server() {
     old.cli(&["REPLICAOF", "127.0.0.1", "1"]);
     eventually(SOON, async || a.health().gaps() > 0).await;
     works(&a).await;
+    assert_eq!(a.health().gaps(), 1);
+    says_each_gap(&log, &[&a]);
+    log.tells_once(1, &[AWAY, GAP]);
     let b = process(app, &url).await;
     source.commit();
     b.publish(&ItemChanged { shop: 1, id: 1 }).everywhere(SOON).await.expect("all have applied it");
@@ -226,6 +278,7 @@ async fn behind_sentinels_and_a_failover() {
 /// Nobody tells it that another server has become the primary, and the one it knows answers it as ever.
 #[tokio::test]
 async fn a_process_that_is_cut_off_with_the_old_primary_serves_nothing_old() {
+    let (log, _listening) = Log::start();
     let sentinels = Sentinels::start_behind_proxies().await;
     let doors = sentinels.sentinels().iter().map(|sentinel| FaultProxy::start(sentinel.address()).expect("a port"));
     let doors: Vec<_> = doors.collect();
@@ -249,9 +302,16 @@ async fn a_process_that_is_cut_off_with_the_old_primary_serves_nothing_old() {
     for _ in 0..3 {
         assert_eq!((a.scope(item(1, 1, &source)).await, a.scope(strict(1, &source)).await), (1, 1));
     }
+    for line in [NOT_CONFIRMED, BLIND] {
+        eventually(SOON, async || log.lines(line).len() == 1).await;
+    }
     doors.iter().for_each(FaultProxy::heal);
     works(&a).await;
     assert_eq!((a.scope(item(1, 1, &source)).await, a.scope(strict(1, &source)).await), (1, 1));
+    assert!(faults(&a) > 0);
+    assert_eq!((a.health().gaps(), b.health().gaps()), (1, 0));
+    says_each_gap(&log, &[&a, &b]);
+    log.tells_once(1, &[NOT_CONFIRMED, BLIND, GAP]);
 }
 
 fn is_of(connection: &Connection, app: &str) -> bool {
@@ -274,6 +334,7 @@ async fn in_a_cluster_that_loses_the_server_of_the_bus() {
 /// What was unlinked is back, on a server that has no part in the bus.
 #[tokio::test]
 async fn in_a_cluster_where_a_failover_loses_what_the_bus_has_told() {
+    let (log, _listening) = Log::start();
     let (cluster, app) = (Cluster::start_behind_proxies().await, "cluslost");
     let (url, source) = (cluster.url(), Gate::new());
     let (a, b) = (process(app, &url).await, process(app, &url).await);
@@ -292,16 +353,20 @@ async fn in_a_cluster_where_a_failover_loses_what_the_bus_has_told() {
     proxy.matching(is_replica).cut();
     proxy.heal();
     cluster.until_promoted(slot(id), primary.port()).await;
-    for cache in [&a, &b, &process(app, &url).await] {
+    let c = process(app, &url).await;
+    for cache in [&a, &b, &c] {
         eventually(SOON, async || cache.health().reaches_server()).await;
         eventually(SOON, async || cache.scope(item(1, id, &source)).await == 1).await;
     }
     eventually(SOON, async || a.health().gaps() > 0 && b.health().gaps() > 0).await;
+    says_each_gap(&log, &[&a, &b, &c]);
+    log.tells_once(3, &[AWAY, GAP]);
 }
 
 /// It has no replica, and may be away for long.
 #[tokio::test]
 async fn in_a_cluster_what_waits_for_one_server_is_not_in_the_way_of_others() {
+    let (log, _listening) = Log::start();
     let (cluster, app) = (Cluster::start_behind_proxies().await, "clusaway");
     for node in cluster.nodes() {
         node.cli(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
@@ -319,6 +384,8 @@ async fn in_a_cluster_what_waits_for_one_server_is_not_in_the_way_of_others() {
     cluster.replica_of(slot(lost)).kill();
     cluster.primary_of(slot(lost)).kill();
     eventually(SOON, async || !a.health().reaches_server()).await;
+    assert_eq!(a.scope(item(1, lost, &source)).await, 0, "what is on it is loaded");
+    assert!(faults(&a) > 0);
     source.commit();
     held.matching(move |client| is_of(client, app)).both(Fault::Hold);
     for id in [lost, late] {
@@ -328,6 +395,8 @@ async fn in_a_cluster_what_waits_for_one_server_is_not_in_the_way_of_others() {
     held.heal();
     eventually(SOON, async || a.health().queued() == 1).await;
     eventually(SOON, async || b.scope(item(1, late, &source)).await == 1).await;
+    assert_eq!((a.health().gaps(), b.health().gaps()), (0, 0));
+    log.tells_once(2, &[AWAY]);
 }
 
 fn is_replica(connection: &Connection) -> bool {
@@ -336,6 +405,7 @@ fn is_replica(connection: &Connection) -> bool {
 
 #[tokio::test]
 async fn in_a_cluster_whose_slots_move() {
+    let (log, _listening) = Log::start();
     let cluster = Cluster::start().await;
     let (url, app) = (cluster.url(), "clusmove");
     let (a, b, source) = (process(app, &url).await, process(app, &url).await, Gate::new());
@@ -357,6 +427,10 @@ async fn in_a_cluster_whose_slots_move() {
         works(&b).await;
         assert_eq!(b.scope(item(1, 2, &source)).await, round + 1);
     }
+    // The slot of the bus has moved three times.
+    eventually(SOON, async || a.health().gaps() == 3 && b.health().gaps() == 3).await;
+    says_each_gap(&log, &[&a, &b]);
+    log.tells_once(6, &[GAP]);
 }
 
 /// Until it is there, nobody lists it: only those that are sent on know of it.

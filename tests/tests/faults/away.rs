@@ -7,8 +7,8 @@ use cache_runtime::{Cache, Delivery, Error, Metric, OnFailover, Outcome};
 use cache_tests::eventually::eventually;
 use cache_tests::on_redis::{entries, process_with};
 
-use crate::log::Log;
-use crate::scene::{Load, MOST, SOON, Scene, away, blind, counted, publish, recovered, timed, usual};
+use crate::log::{AWAY, BLIND, GAP, Log};
+use crate::scene::{Load, MOST, SOON, Scene, away, blind, counted, faults, gaps, publish, recovered, timed, usual};
 use crate::{item, strict};
 
 #[tokio::test]
@@ -25,14 +25,15 @@ async fn killed_under_load() {
     blind(&a).await;
     assert!(matches!(scene.call(&a).await.1, Outcome::Loaded | Outcome::Joined));
     assert!(counted(&a, "item", Metric::FaultL2) > 0);
-    eventually(SOON, async || log.lines("the bus cannot be read").len() == 2).await;
+    eventually(SOON, async || log.lines(BLIND).len() == 2).await;
     scene.server.restart();
     scene.ends_well(&[&a, &b], version).await;
     assert!(load.stop().await > 1_000, "all of them were answered");
     for over in ["redis: all connections are back", "the bus is read again"] {
         eventually(SOON, async || log.lines(over).len() >= 2).await;
     }
-    log.tells_once(2);
+    gaps(&log, &[&a, &b], 1);
+    log.tells_once(2, &[AWAY, BLIND, GAP]);
 }
 
 #[tokio::test]
@@ -46,12 +47,12 @@ async fn killed_and_restarted_empty() {
     // What was kept in the processes is not trusted either: it is loaded again, and stored.
     assert_eq!(scene.call(&a).await, (0, Outcome::Loaded));
     scene.ends_well(&[&a, &b], 0).await;
-    assert_eq!((a.health().gaps(), b.health().gaps()), (1, 1));
+    gaps(&log, &[&a, &b], 1);
     assert_eq!(entries(&scene.server).len(), 2);
     // The routes are there again: who does not link the function would find them.
     let version = scene.change(&a, Delivery::Applied).await;
     scene.ends_well(&[&a, &b], version).await;
-    log.tells_once(2);
+    log.tells_once(2, &[AWAY, GAP]);
 }
 
 #[tokio::test]
@@ -69,7 +70,8 @@ async fn restarted_with_an_old_snapshot() {
     eventually(SOON, async || a.health().gaps() > 0 && b.health().gaps() > 0).await;
     scene.ends_well(&[&a, &b], version).await;
     load.stop().await;
-    log.tells_once(2);
+    gaps(&log, &[&a, &b], 1);
+    log.tells_once(2, &[AWAY, GAP]);
 }
 
 /// Longer than the ten seconds that are repeated: it is not the time without a server that counts.
@@ -87,11 +89,13 @@ async fn away_for_long_and_restarted_with_an_old_snapshot() {
     scene.server.restart();
     eventually(SOON, async || a.health().gaps() > 0 && b.health().gaps() > 0).await;
     scene.ends_well(&[&a, &b], version).await;
-    log.tells_once(2);
+    gaps(&log, &[&a, &b], 1);
+    log.tells_once(2, &[AWAY, GAP]);
 }
 
 /// The process that made it invalid is gone, so that nobody repeats it: what is read then.
 async fn restarted_with_what_nobody_remembers(on_failover: OnFailover) -> u64 {
+    let (log, _listening) = Log::start();
     let scene = Scene::start();
     let a = process_with(&scene.server.url(), |builder| usual(builder).on_failover(on_failover)).await;
     let b = scene.near().await;
@@ -103,6 +107,9 @@ async fn restarted_with_what_nobody_remembers(on_failover: OnFailover) -> u64 {
     eventually(SOON, async || a.health().gaps() > 0).await;
     recovered(&a).await;
     eventually(SOON, async || scene.call_strict(&a).await.1 == Outcome::HitL2).await;
+    gaps(&log, &[&a], 1);
+    // The other one may have seen the end of it, too.
+    log.tells_once(2, &[AWAY, GAP]);
     scene.call_strict(&a).await.0
 }
 
@@ -126,11 +133,13 @@ async fn stopped_and_continued() {
     let ((_, found), lookup) = timed(&a, MOST, strict(1, &scene.source)).await;
     assert_eq!((found, lookup.outcome()), (version, Outcome::Loaded));
     blind(&a).await;
+    eventually(SOON, async || log.lines(BLIND).len() == 2).await;
     scene.server.resume();
     scene.ends_well(&[&a, &b], version).await;
     assert!(load.stop().await > 1_000, "all of them were answered");
     assert!(counted(&a, "strict", Metric::FaultL2) > 0);
-    log.tells_once(2);
+    gaps(&log, &[&a, &b], 0);
+    log.tells_once(2, &[AWAY, BLIND]);
 }
 
 #[tokio::test]
@@ -142,10 +151,12 @@ async fn stopped_while_nobody_calls() {
     // The bus notices by itself.
     blind(&a).await;
     assert!(a.health().bus_faults() > 0);
+    eventually(SOON, async || log.lines(BLIND).len() == 2).await;
     let version = scene.change(&a, Delivery::Queued).await;
     scene.server.resume();
     scene.ends_well(&[&a, &b], version).await;
-    log.tells_once(2);
+    gaps(&log, &[&a, &b], 0);
+    log.tells_once(2, &[AWAY, BLIND]);
 }
 
 #[tokio::test]
@@ -166,7 +177,8 @@ async fn loading() {
     scene.ends_well(&[&a, &b], version).await;
     load.stop().await;
     assert!(counted(&a, "strict", Metric::FaultL2) > 0);
-    log.tells_once(2);
+    gaps(&log, &[&a, &b], 1);
+    log.tells_once(2, &[AWAY, GAP]);
 }
 
 #[tokio::test]
@@ -180,7 +192,8 @@ async fn away_when_the_process_starts() {
     let version = scene.change_while_away(&cache).await;
     scene.server.restart();
     scene.ends_well(&[&cache], version).await;
-    log.tells_once(1);
+    assert!(faults(&cache) > 0);
+    log.tells_once(1, &[AWAY]);
 }
 
 #[tokio::test]
@@ -216,8 +229,11 @@ async fn more_is_invalidated_than_the_journal_holds() {
         assert_eq!(small.scope(item(id, &scene.source)).await, (id, version));
         eventually(SOON, async || b.scope(item(id, &scene.source)).await == (id, version)).await;
     }
-    assert_eq!(log.lines("the journal is full").len(), 1);
+    assert_eq!(log.lines(FULL).len(), 1);
+    log.tells_once(3, &[AWAY, FULL]);
 }
+
+const FULL: &str = "the journal is full";
 
 /// Calls until the server is known to be away.
 async fn away_by_calls(scene: &Scene, cache: &Cache) {

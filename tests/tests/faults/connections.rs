@@ -10,8 +10,8 @@ use cache_tests::fault_proxy::Fault;
 use cache_tests::on_redis::process_with;
 use futures::future::join_all;
 
-use crate::log::Log;
-use crate::scene::{Load, MOST, SOON, Scene, away, blind, counted, recovered, timed};
+use crate::log::{AWAY, BLIND, Log};
+use crate::scene::{Load, MOST, SOON, Scene, away, blind, counted, faults, gaps, recovered, timed};
 use crate::{item, strict};
 
 /// A lease that a process loses is given back by it sooner.
@@ -34,7 +34,8 @@ async fn half_open() {
     scene.ends_well(&[&a, &b], version).await;
     assert!(counted(&a, "strict", Metric::FaultL2) > 0);
     load.stop().await;
-    log.tells_once(1);
+    gaps(&log, &[&a, &b], 0);
+    log.tells_once(1, &[AWAY]);
 }
 
 /// One of the two connections over which it is asked is silent for ever; the other, and new ones, are well.
@@ -54,7 +55,8 @@ async fn one_half_open() {
     // Three, and what a busy machine adds.
     assert!((1..=5).contains(&late), "{late} of 40, of which each second one goes over it");
     scene.ends_well(&[&a, &b], 0).await;
-    log.tells_once(1);
+    assert!(counted(&a, "strict", Metric::FaultL2) > 0);
+    log.tells_once(1, &[AWAY]);
 }
 
 #[tokio::test]
@@ -69,6 +71,7 @@ async fn bus_alone_cut() {
     assert_eq!(scene.call_strict(&a).await.0, version, "the second tier knows");
     blind(&a).await;
     assert!(a.health().bus_faults() > 0);
+    eventually(SOON, async || log.lines(BLIND).len() == 1).await;
     // From here on nothing old, although it hears of nothing: it goes on from the second tier.
     for id in 1..10 {
         b.scope(item(id, &scene.source)).await;
@@ -82,7 +85,8 @@ async fn bus_alone_cut() {
     eventually(SOON, async || b.scope(item(1, &scene.source)).await == (1, newest)).await;
     scene.proxy.heal();
     scene.ends_well(&[&a, &b], newest).await;
-    log.tells_once(1);
+    gaps(&log, &[&a, &b], 0);
+    log.tells_once(1, &[AWAY, BLIND]);
 }
 
 #[tokio::test]
@@ -101,12 +105,14 @@ async fn pool_alone_cut() {
     let newer = scene.change_while_away(&a).await;
     scene.proxy.heal();
     scene.ends_well(&[&a, &b], newer).await;
-    log.tells_once(1);
+    gaps(&log, &[&a, &b], 0);
+    log.tells_once(1, &[AWAY]);
 }
 
 /// The server has given the lease, and its answer never comes: nobody else is to wait for that lease.
 #[tokio::test]
 async fn a_lease_that_nobody_knows_of() {
+    let (log, _listening) = Log::start();
     let scene = Scene::start();
     let url = scene.server.url_at(scene.proxy.port());
     let set = |builder: Builder| builder.pool_size(1).lease(LEASE);
@@ -118,12 +124,15 @@ async fn a_lease_that_nobody_knows_of() {
     let (value, lookup) = timed(&b, LEASE / 2, strict(5, &scene.source)).await;
     assert_eq!((value, lookup.outcome()), ((5, 0), Outcome::Loaded));
     assert_eq!(timed(&a, MOST, strict(5, &scene.source)).await.1.outcome(), Outcome::HitL2);
+    assert!(faults(&a) > 0);
+    log.tells_once(1, &[AWAY]);
 }
 
 /// One lease is held while many are owed, over a way that is slow: one after the other would take three of its lives.
 #[tokio::test]
 async fn a_lease_that_is_held_while_others_are_owed() {
     const OWED: u64 = 300;
+    let (log, _listening) = Log::start();
     let (scene, hung) = (Scene::start(), Gate::new());
     let a = scene.distant().await;
     let pool = scene.proxy.named("test:pool");
@@ -146,6 +155,8 @@ async fn a_lease_that_is_held_while_others_are_owed() {
         hung.open();
     };
     futures::join!(a.scope(item(1, &hung)), owed, course);
+    assert!(counted(&a, "strict", Metric::FaultL2) > 0);
+    log.tells_once(1, &[AWAY]);
 }
 
 #[tokio::test]
@@ -161,7 +172,9 @@ async fn all_cut_for_a_moment() {
     scene.proxy.all().reset();
     scene.ends_well(&[&a, &b], version).await;
     assert_eq!(a.scope(strict(1, &scene.source)).await, (1, version));
-    assert_eq!(a.health().gaps(), 0, "it is the same server, and nothing is missing");
+    gaps(&log, &[&a, &b], 0);
     load.stop().await;
-    assert!(!log.lines("").is_empty());
+    assert!(faults(&a) > 0);
+    // It was cut twice.
+    log.tells_once(2, &[AWAY]);
 }

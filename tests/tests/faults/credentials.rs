@@ -4,8 +4,10 @@ use cache_runtime::{Cache, Error, Metric, Outcome};
 use cache_tests::eventually::eventually;
 use cache_tests::redis_server::RedisServer;
 
-use crate::log::Log;
-use crate::scene::{SOON, Scene, away, blind, counted, publish, usual};
+use crate::log::{AWAY, BLIND, Log};
+use crate::scene::{SOON, Scene, away, blind, counted, faults, publish, usual};
+
+const REFUSED: &str = "redis: the server refuses the credentials";
 
 #[tokio::test]
 async fn wrong_when_the_process_starts() {
@@ -34,11 +36,11 @@ async fn changed_while_the_process_runs() {
     blind(&a).await;
     assert_eq!(scene.call(&a).await, (version, Outcome::Loaded));
     assert!(counted(&a, "item", Metric::FaultL2) > 0);
-    eventually(SOON, async || log.lines("").iter().any(|line| line.level == "ERROR")).await;
+    eventually(SOON, async || log.lines(REFUSED).iter().any(|line| line.level == "ERROR")).await;
     // Somebody puts it right at the server; the process needs no restart.
     call(&["CONFIG", "SET", "requirepass", ""]);
     scene.ends_well(&[&a, &b], version).await;
-    log.tells_once(2);
+    log.tells_once(2, &[AWAY, REFUSED]);
 }
 
 #[tokio::test]
@@ -53,9 +55,11 @@ async fn a_right_is_taken_away_while_the_process_runs() {
     assert_eq!(scene.call(&a).await, (version, Outcome::Loaded));
     assert!(a.health().queued() > 0);
     blind(&a).await;
-    eventually(SOON, async || log.lines("").iter().any(|line| line.level == "ERROR")).await;
+    eventually(SOON, async || log.lines(REFUSED).iter().any(|line| line.level == "ERROR")).await;
+    assert!(faults(&a) > 0);
+    eventually(SOON, async || log.lines(BLIND).len() == 2).await;
     scene.server.cli(&["ACL", "SETUSER", "default", "+@all"]);
     scene.ends_well(&[&a, &b], version).await;
     // Each connection is told for itself: two for reads and writes, one for the bus.
-    log.tells_once(2 * 3);
+    log.tells_once(2 * 3, &[BLIND, REFUSED]);
 }

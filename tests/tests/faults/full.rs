@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use cache_runtime::{Cache, Delivery, Metric, Outcome};
 use cache_tests::eventually::eventually;
+use cache_tests::on_redis::process_with;
 use cache_tests::redis_server::RedisServer;
 
-use crate::log::Log;
-use crate::scene::{MOST, SOON, Scene, counted, publish, timed, usual};
+use crate::log::{AWAY, BLIND, GAP, Log};
+use crate::scene::{MOST, SOON, Scene, counted, faults, gaps, publish, recovered, timed, usual};
 use crate::{ShopClosed, item, offer, page, strict};
 
 #[tokio::test]
@@ -44,6 +45,7 @@ async fn out_of_memory() {
 
 #[tokio::test]
 async fn evicting() {
+    let (log, _listening) = Log::start();
     let scene = Scene::with(RedisServer::options().memory("3mb", "allkeys-lru"));
     let (a, b) = scene.two().await;
     let mut version = 0;
@@ -54,9 +56,14 @@ async fn evicting() {
             assert_eq!((found, text.len()), (version, size));
         }
         version = scene.commit().await;
-        let receipt = publish(&a, 1).await;
+        let mut receipt = publish(&a, 1).await;
+        // Where the routes went, it waits until they are there again.
+        while receipt.delivery() == Delivery::Queued {
+            recovered(&a).await;
+            receipt = publish(&a, 1).await;
+        }
         // The stream may go at any time: then it begins anew, and every process knows that it missed something.
-        let token = receipt.token().expect("the server is there");
+        let token = receipt.token().expect("it is applied");
         assert_eq!(b.after(&token).scope(item(1, &scene.source)).await, (1, version));
         assert_eq!(b.scope(strict(1, &scene.source)).await, (1, version));
         assert_eq!(a.scope(item(1, &scene.source)).await, (1, version));
@@ -66,6 +73,18 @@ async fn evicting() {
     assert!(evicted > 100, "{evicted}");
     // No process goes on with an older value for longer than it may.
     eventually(SOON, async || b.scope(item(1, &scene.source)).await == (1, version)).await;
+    // No more room than for nothing: bus and routes go, too.
+    let before = [&a, &b].map(|cache| cache.health().gaps());
+    scene.server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    eventually(SOON, async || scene.server.cli(&["DBSIZE"]).trim() == "0").await;
+    scene.server.cli(&["CONFIG", "SET", "maxmemory", "3mb"]);
+    for (cache, before) in [&a, &b].into_iter().zip(before) {
+        eventually(SOON, async || cache.health().gaps() > before).await;
+    }
+    scene.ends_well(&[&a, &b], version).await;
+    let gaps = a.health().gaps() + b.health().gaps();
+    assert_eq!(u64::try_from(log.lines(GAP).len()), Ok(gaps), "each is said");
+    log.tells_once(log.lines(GAP).len(), &[GAP]);
 }
 
 #[tokio::test]
@@ -85,12 +104,12 @@ async fn a_replica_that_takes_no_writes() {
     assert!(!cache.health().serves_near());
     let version = scene.change(&cache, Delivery::Queued).await;
     assert_eq!(scene.call(&cache).await, (version, Outcome::Loaded));
-    let away = log.lines("redis: a connection is away");
+    let away = log.lines(AWAY);
     assert!(away.iter().all(|line| format!("{line:?}").contains("it is no primary")) && !away.is_empty(), "{away:?}");
     assert!(counted(&cache, "item", Metric::FaultL2) > 0);
     scene.server.cli(&["REPLICAOF", "NO", "ONE"]);
     scene.ends_well(&[&cache], version).await;
-    log.tells_once(1);
+    log.tells_once(1, &[AWAY]);
 }
 
 #[tokio::test]
@@ -103,11 +122,13 @@ async fn a_primary_that_becomes_a_replica() {
     scene.server.cli(&["REPLICAOF", "127.0.0.1", &port]);
     let version = scene.change(&a, Delivery::Queued).await;
     assert_eq!(scene.call(&a).await.0, version);
-    eventually(SOON, async || !a.health().serves_near()).await;
+    eventually(SOON, async || log.lines(BLIND).len() == 2).await;
+    assert!(!a.health().serves_near());
     scene.server.cli(&["REPLICAOF", "NO", "ONE"]);
     scene.ends_well(&[&a, &b], version).await;
-    // Each process notices that it is another server now.
-    log.tells_once(2);
+    // Each process notices that it was something else meanwhile.
+    gaps(&log, &[&a, &b], 1);
+    log.tells_once(2, &[AWAY, BLIND, GAP]);
 }
 
 #[tokio::test]
@@ -121,8 +142,31 @@ async fn a_server_that_stops_writes() {
     assert_eq!(scene.call(&a).await.0, version);
     let (value, lookup) = timed(&b, Duration::from_secs(1), item(9, &scene.source)).await;
     assert_eq!((value, lookup.outcome()), ((9, version), Outcome::Loaded));
-    eventually(SOON, async || log.lines("the bus cannot be read").len() == 2).await;
+    eventually(SOON, async || log.lines(BLIND).len() == 2).await;
     scene.server.cli(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
     scene.ends_well(&[&a, &b], version).await;
-    log.tells_once(2);
+    assert!(faults(&b) > 0);
+    gaps(&log, &[&a, &b], 0);
+    log.tells_once(2, &[BLIND]);
+}
+
+/// What too few replicas have is told, and told again.
+#[tokio::test]
+async fn too_few_replicas() {
+    let (log, _listening) = Log::start();
+    let scene = Scene::start();
+    let a = process_with(&scene.server.url(), |builder| usual(builder).min_replicas(1)).await;
+    let b = scene.near().await;
+    for cache in [&a, &b] {
+        assert_eq!(scene.call_strict(cache).await.0, 0);
+    }
+    let version = scene.change(&a, Delivery::Queued).await;
+    assert_eq!(a.health().queued(), 1);
+    assert_eq!(scene.call_strict(&a).await, (version, Outcome::Loaded), "it reads nothing from there");
+    eventually(SOON, async || b.scope(strict(1, &scene.source)).await == (1, version)).await;
+    let replica = RedisServer::start();
+    replica.cli(&["REPLICAOF", "127.0.0.1", &scene.server.port().to_string()]);
+    scene.ends_well(&[&a, &b], version).await;
+    gaps(&log, &[&a, &b], 0);
+    log.is_quiet();
 }

@@ -11,6 +11,7 @@ mod connections;
 mod contents;
 mod credentials;
 mod full;
+mod in_time;
 mod log;
 mod measured;
 mod scene;

@@ -13,6 +13,7 @@ use cache_tests::on_redis::process_with;
 use cache_tests::redis_server::{RedisOptions, RedisServer};
 use tokio::task::JoinHandle;
 
+use crate::log::{GAP, Log};
 use crate::{Changed, item, strict};
 
 /// The most that the second tier may add to a call.
@@ -148,6 +149,21 @@ pub(crate) async fn timed<T>(cache: &Cache, most: Duration, call: impl Future<Ou
 /// What was counted for a function.
 pub(crate) fn counted(cache: &Cache, function: &str, metric: Metric) -> u64 {
     cache.stats().iter().find(|stats| stats.name() == function).map_or(0, |stats| stats.count(metric))
+}
+
+/// What the second tier did not do, of all functions.
+pub(crate) fn faults(cache: &Cache) -> u64 {
+    cache.stats().iter().map(|stats| stats.count(Metric::FaultL2)).sum()
+}
+
+/// Each process has counted so many gaps, and said so as often.
+#[track_caller]
+pub(crate) fn gaps(log: &Log, caches: &[&Cache], each: u64) {
+    let counted: Vec<_> = caches.iter().map(|cache| cache.health().gaps()).collect();
+    assert!(counted.iter().all(|gaps| *gaps == each), "{counted:?}");
+    let (said, counted) = (log.lines(GAP), counted.iter().sum::<u64>());
+    assert_eq!(u64::try_from(said.len()), Ok(counted), "{said:#?}");
+    assert!(said.iter().all(|line| line.level == "WARN"), "{said:#?}");
 }
 
 /// The second tier is there, nothing waits for it, and the in-process tier is in use.

@@ -8,8 +8,8 @@ use cache_tests::fault_proxy::Fault;
 use cache_tests::on_redis::process_with;
 use futures::future::join_all;
 
-use crate::log::Log;
-use crate::scene::{MAX_STALENESS, SOON, Scene, counted, timed};
+use crate::log::{AWAY, BLIND, Log};
+use crate::scene::{MAX_STALENESS, SOON, Scene, counted, gaps, timed};
 use crate::strict;
 
 const OP_TIMEOUT: Duration = Duration::from_millis(500);
@@ -63,9 +63,9 @@ async fn too_slow() {
         let (value, lookup) = timed(&a, MOST, strict(1, &scene.source)).await;
         assert_eq!((value, lookup.outcome()), ((1, version), Outcome::Loaded));
     }
-    eventually(SOON, async || !log.lines("the bus cannot be read").is_empty()).await;
+    eventually(SOON, async || !log.lines(BLIND).is_empty()).await;
     assert!(!a.health().serves_near());
-    eventually(SOON, async || !log.lines("redis: a connection is away").is_empty()).await;
+    eventually(SOON, async || !log.lines(AWAY).is_empty()).await;
     // It is tried again and again, and left alone as long as it is too slow.
     let (begun, mut took) = (Instant::now(), Vec::new());
     eventually(SOON, async || {
@@ -82,11 +82,13 @@ async fn too_slow() {
     eventually(SOON, async || b.scope(strict(1, &scene.source)).await == (1, version)).await;
     scene.proxy.heal();
     scene.ends_well(&[&a, &b], version).await;
-    log.tells_once(1);
+    gaps(&log, &[&a, &b], 0);
+    log.tells_once(1, &[AWAY, BLIND]);
 }
 
 #[tokio::test]
 async fn many_callers_of_one_key() {
+    let (log, _listening) = Log::start();
     let scene = Scene::start();
     let b = scene.near().await;
     let a = process_with(&scene.server.url_at(scene.proxy.port()), |builder| builder).await;
@@ -103,4 +105,5 @@ async fn many_callers_of_one_key() {
     };
     join_all((0..200).map(|_| calls())).await;
     assert_eq!(scene.source.loads(), loads, "nobody loads what is stored");
+    log.is_quiet();
 }
