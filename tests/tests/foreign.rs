@@ -1,7 +1,13 @@
-//! Publishers that are no process of ours: what `docs/publishing-from-elsewhere.md` says of them, its commands included.
+//! Publishers that are no process of ours: what `docs/publishing-from-elsewhere.md` says of them, its commands and its
+//! Python included.
 
 #![cfg(unix)]
 
+#[path = "faults/log.rs"]
+#[expect(dead_code, reason = "the tests of faults ask more of it")]
+mod log;
+
+use std::io::Write;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,9 +17,12 @@ use cache_runtime::{Cache, Delivery, Event, Outcome, Subscription, cached, expla
 use cache_tests::eventually::eventually;
 use cache_tests::on_redis::sees;
 use cache_tests::redis_server::RedisServer;
+use cache_tests::scratch::Scratch;
 use cache_tests::{FaultProxy, Gate, Reply};
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
+
+use crate::log::{GAP, Log};
 
 const DOCUMENT: &str = include_str!("../../docs/publishing-from-elsewhere.md");
 
@@ -366,6 +375,7 @@ const BUSY: &str = "local function now() local time = redis.call('TIME') return 
 /// Redis adds nothing behind it: for good, until the bus begins anew.
 #[tokio::test]
 async fn the_last_possible_id_is_not_the_end() {
+    let (log, _listening) = Log::start();
     let shop = Shop::open().await;
     let last = "18446744073709551615-18446744073709551615";
     shop.serves_next(1, || {
@@ -381,6 +391,9 @@ async fn the_last_possible_id_is_not_the_end() {
     // Others can, too.
     eventually(SOON, async || other.health().gaps() > 0).await;
     shop.serves_next(3, || shop.add(&UPDATED)).await;
+    let gaps: u64 = shop.processes.iter().map(|cache| cache.health().gaps()).sum();
+    assert_eq!((gaps, log.lines(GAP).len()), (2, 2), "one for each process, which says so once");
+    log.tells_once(2, &[GAP]);
 }
 
 /// How long the processes read again what was told in the last ten seconds, and do not serve from memory.
@@ -406,9 +419,6 @@ async fn measured_reading_again() {
 
 #[tokio::test]
 async fn what_is_unlinked_first_is_gone_when_the_command_returns() {
-    if !is_redis_cli_here() {
-        return;
-    }
     let Shop { server, source, processes } = Shop::open().await;
     drop(processes);
     source.commit();
@@ -420,19 +430,16 @@ async fn what_is_unlinked_first_is_gone_when_the_command_returns() {
 
 // The document.
 
-/// Its commands for a shell.
-fn commands() -> Vec<String> {
-    let blocks = DOCUMENT.split("```sh\n").skip(1);
-    blocks.filter_map(|block| block.split_once("```")).map(|(command, _)| command.to_owned()).collect()
+/// Its examples in this language.
+fn examples(language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    let blocks = DOCUMENT.split(&fence).skip(1).filter_map(|block| block.split_once("```"));
+    blocks.map(|(example, _)| example.to_owned()).collect()
 }
 
-/// It comes with the server in most packages, but not in all.
-fn is_redis_cli_here() -> bool {
-    let is_here = Command::new("redis-cli").arg("--version").output().is_ok();
-    if !is_here {
-        eprintln!("there is no `redis-cli`: the commands of the document are not run");
-    }
-    is_here
+/// Its commands for a shell.
+fn commands() -> Vec<String> {
+    examples("sh")
 }
 
 /// Runs a command of the document against this server.
@@ -441,18 +448,87 @@ fn run(command: &str, server: &RedisServer) {
     let output = Command::new("sh").args(["-e", "-c", &command]).output().expect("there is a shell");
     let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     let is_told = output.status.success() && !printed.contains("ERR") && printed.contains('-');
-    assert!(is_told, "{command}: {printed}");
+    assert!(is_told, "is there a `redis-cli`? {command}: {printed}");
 }
 
 #[tokio::test]
 async fn the_commands_of_the_document_do_what_it_says() {
     assert_eq!(commands().len(), 4);
-    if !is_redis_cli_here() {
-        return;
-    }
     let shop = Shop::open().await;
     for (version, command) in (1..).zip(commands()) {
         shop.serves_next(version, || run(&command, &shop.server)).await;
+    }
+}
+
+/// Stands for redis-py: the one method that the document calls, and what that sends.
+const REDIS_PY: &str = r#"
+import os, socket
+
+class Redis:
+    def xadd(self, name, fields, id="*", maxlen=None, approximate=True):
+        words = ["XADD", name] + (["MAXLEN", "~" if approximate else "=", maxlen] if maxlen else []) + [id]
+        words = [str(word).encode() for word in words + [word for field in fields.items() for word in field]]
+        command = b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+        with socket.create_connection(("127.0.0.1", int(os.environ["SHOP_PORT"]))) as server:
+            server.sendall(command)
+            reply = server.recv(4096)
+        assert reply.startswith(b"$"), reply
+"#;
+
+/// Stands for psycopg: an outbox that has one row, and a supervisor that ends the relay once it waits for the next.
+const PSYCOPG: &str = r#"
+import contextlib, sys
+
+class connect:
+    outbox = [("UserUpdated", '{"tenant" : 42, "id" : 7}')]
+
+    def __init__(self, where, autocommit):
+        assert autocommit
+
+    def execute(self, text):
+        self.is_taken = text.strip().startswith("DELETE FROM cache_outbox")
+        assert self.is_taken or text == "LISTEN cache_outbox", text
+        return self
+
+    def fetchall(self):
+        rows, self.outbox = self.outbox, []
+        return rows
+
+    def transaction(self):
+        return contextlib.nullcontext()
+
+    def notifies(self, timeout, stop_after):
+        sys.exit(0)
+"#;
+
+/// Runs a Python example of the document against this server, its packages replaced by the few lines above.
+fn run_python(example: &str, server: &RedisServer) {
+    let folder = Scratch::new();
+    for (name, text) in [("redis.py", REDIS_PY), ("psycopg.py", PSYCOPG), ("example.py", example)] {
+        std::fs::write(folder.path().join(name), text).expect("the folder can be written");
+    }
+    // Beside the example, so that they come before packages that are installed.
+    let mut python = Command::new("python3");
+    python.arg(folder.path().join("example.py")).env("SHOP_PORT", server.port().to_string());
+    let output = python.env_remove("PYTHONSAFEPATH").output().expect("it was there");
+    assert!(output.status.success(), "{example}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
+async fn the_python_of_the_document_does_what_it_says() {
+    let examples = examples("python");
+    assert_eq!(examples.len(), 2, "who publishes, and the relay");
+    if Command::new("python3").arg("--version").output().is_err() {
+        // Past the capture of the test framework.
+        let said = "\nSKIPPED: there is no `python3`, the Python of docs/publishing-from-elsewhere.md was not run\n";
+        std::io::stderr().write_all(said.as_bytes()).expect("there is somebody to tell");
+        return;
+    }
+    let shop = Shop::open().await;
+    let mut subscription = shop.subscribe();
+    for (version, example) in (1..).zip(examples) {
+        shop.serves_next(version, || run_python(&example, &shop.server)).await;
+        is_next(&mut subscription, 42, 7).await;
     }
 }
 
