@@ -42,7 +42,7 @@ pub(crate) fn measure(extent: Extent) -> String {
     let publishing = publishing::measure(&stage, extent);
     let absent = contenders::ABSENT.map(|absent| format!("- {absent}\n")).concat();
     format!(
-        "- server: redis-server {}\n- {} turns of {} ms each\n\n## Bounds\n\n{}\n## Hits\n\n{}## Misses\n\n{}\n\
+        "- server: {}\n- {} turns of {} ms each\n\n## Bounds\n\n{}\n## Hits\n\n{}## Misses\n\n{}\n\
          ## Stampedes\n\n{}\n## Publishing\n\n{publishing}\n## Bytes per entry\n\n{space}\n## Connections\n\n{pool}\n\
          ## What was measured\n\n{LEGEND}\n## Not taking part\n\n{absent}",
         stage.server.version(),

@@ -39,6 +39,7 @@ mod scripts;
 mod servers;
 mod session;
 mod store;
+mod swap;
 mod target;
 mod tls;
 mod topology;

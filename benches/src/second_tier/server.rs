@@ -12,8 +12,9 @@ use tempfile::TempDir;
 /// How long the server may take to come up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Keeps the server for as long as its input is open: the end of the bench ends it too, whatever the bench died of.
-const KEEPER: &str = r#"redis-server "$@" & server=$!; read -r _; kill "$server"; wait"#;
+/// Keeps the server for as long as its input is open: the end of the bench ends it too, whatever the bench died of. The
+/// variable names another one than the `redis-server` of the PATH.
+const KEEPER: &str = r#""${CACHE_TESTS_REDIS_SERVER:-redis-server}" "$@" & server=$!; read -r _; kill "$server"; wait"#;
 
 /// A server that keeps everything in memory.
 pub(super) struct Server {
@@ -72,9 +73,13 @@ impl Server {
         command.query(&mut *self.connection()).expect("the server answers")
     }
 
-    /// The version of the server.
+    /// The server and its version.
     pub(super) fn version(&self) -> String {
-        field(&self.info("server"), "redis_version:").unwrap_or("unknown").to_owned()
+        let info = self.info("server");
+        // Valkey tells of a Redis too, the one that it came from.
+        let told = |name, field_name| field(&info, field_name).map(|version| format!("{name} {version}"));
+        let version = told("valkey-server", "valkey_version:").or_else(|| told("redis-server", "redis_version:"));
+        version.unwrap_or_else(|| "unknown".to_owned())
     }
 
     /// The processor time that the server has used so far.

@@ -66,6 +66,8 @@ struct Shared {
     breaker: Breaker,
     /// The last way whose credentials were told to be wrong.
     told: AtomicU64,
+    /// The number of the way, if its server has swaps.
+    swaps: AtomicU64,
     first: watch::Sender<Option<Result<(), NoSession>>>,
 }
 
@@ -102,6 +104,7 @@ impl Link {
             heard: AtomicBool::new(false),
             breaker: Breaker::new(TIMEOUTS),
             told: AtomicU64::new(0),
+            swaps: AtomicU64::new(0),
             first: watch::Sender::new(None),
         });
         let supervisor = access.runtime.spawn(Arc::clone(&shared).supervise()).abort_handle();
@@ -146,6 +149,17 @@ impl Link {
     /// Whether this way is still the one in use.
     pub(crate) fn is_current(&self, number: u64) -> bool {
         lock(&self.shared.state).way.as_ref().is_some_and(|way| way.number == number)
+    }
+
+    /// Whether the server of this way has swaps, as far as is known.
+    pub(crate) fn has_swaps(&self, number: u64) -> bool {
+        self.shared.swaps.load(Ordering::Relaxed) == number
+    }
+
+    /// It has none after all, for as long as this way lasts.
+    pub(crate) fn has_no_swaps(&self, number: u64) {
+        // Of another way by now, that is nobody's loss.
+        _ = self.shared.swaps.compare_exchange(number, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Ends the way with this number, if it is still in use; with none, whichever is.
@@ -226,17 +240,18 @@ impl Shared {
         } else {
             self.access.open_again(&self.address, self.purpose).await?
         };
-        let kin = self.kin.join(kin, session.run.as_deref());
+        let kin = self.kin.join(kin, session.told.run.as_deref());
         let kin = kin.ok_or_else(|| NoSession::Away("other connections to its address have ended".to_owned()))?;
         Ok(self.install(session, kin))
     }
 
     fn install(&self, session: Session, kin: u64) -> Driver {
-        let Session { connection, driver, .. } = session;
+        let Session { connection, driver, told } = session;
         self.events.generation.send_modify(|generation| *generation += 1);
         self.breaker.answered();
         let mut state = lock(&self.state);
         state.number += 1;
+        self.swaps.store(if told.has_swaps { state.number } else { 0 }, Ordering::Relaxed);
         state.way = Some(Way { connection, number: state.number, kin });
         self.is_up.store(true, Ordering::Release);
         driver

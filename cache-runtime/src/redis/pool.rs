@@ -16,6 +16,7 @@ use crate::redis::packed::Packed;
 use crate::redis::refusal::{self, Answer, Redirect, Unfit};
 use crate::redis::reply::{self, Found};
 use crate::redis::session::{Access, NoSession, Purpose};
+use crate::redis::swap;
 use crate::redis::target::Address;
 use crate::timer::in_time;
 
@@ -102,7 +103,30 @@ impl Pool {
 
     /// The same, of commands that are packed already.
     pub(crate) async fn packed(&self, packed: &Packed) -> Result<Vec<Result<Value, Miss>>, Fault> {
-        let (link, mut way) = self.way().ok_or(Fault::Away)?;
+        let (link, way) = self.way().ok_or(Fault::Away)?;
+        self.send(link, way, packed).await
+    }
+
+    /// Swaps: what was sent, and a result for each. Nothing, and nothing sent, if the connection whose turn it is leads to
+    /// a server without them.
+    pub(crate) async fn swaps(
+        &self,
+        pack: impl FnOnce() -> Packed,
+    ) -> Result<Option<(Packed, Vec<Result<Value, Miss>>)>, Fault> {
+        let (link, way) = self.way().ok_or(Fault::Away)?;
+        let number = way.number;
+        if !link.has_swaps(number) {
+            return Ok(None);
+        }
+        let packed = pack();
+        let replies = self.send(link, way, &packed).await?;
+        if replies.iter().any(|reply| matches!(reply, Err(Miss::Fault(fault)) if swap::is_unknown(fault))) {
+            link.has_no_swaps(number);
+        }
+        Ok(Some((packed, replies)))
+    }
+
+    async fn send(&self, link: &Link, mut way: Way, packed: &Packed) -> Result<Vec<Result<Value, Miss>>, Fault> {
         let replies = self.deadlines.within(way.connection.packed(packed)).await;
         let values = self.judge(link, way.number, replies)?;
         Ok(values.into_iter().map(|value| self.read(link, way.number, value)).collect())

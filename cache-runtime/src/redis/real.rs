@@ -12,6 +12,11 @@ use tempfile::TempDir;
 /// How long anything may take before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The server that tests start: the `redis-server` of the PATH, or another one that this variable names.
+pub(crate) fn program() -> String {
+    std::env::var("CACHE_TESTS_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
 /// A `redis-server`.
 pub(crate) struct Real {
     pub(crate) port: u16,
@@ -57,7 +62,7 @@ impl Real {
     /// Starts, again if need be, with what is in its directory.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        let mut command = Command::new("redis-server");
+        let mut command = Command::new(program());
         let config = self.path("sentinel.conf");
         if config.exists() {
             command.arg(config).arg("--sentinel");

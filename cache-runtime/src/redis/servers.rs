@@ -32,6 +32,7 @@ use crate::redis::reply::{self, Found};
 use crate::redis::scout::{ClusterScout, Scout, SentinelScout};
 use crate::redis::scripts::Script;
 use crate::redis::session::{Access, NoSession, Push, Service};
+use crate::redis::swap::Swapped;
 use crate::redis::target::{Layout, Login, Target};
 use crate::redis::tls::Tls;
 use crate::redis::topology::{Plant, Primaries, Standing, Topology};
@@ -170,11 +171,26 @@ impl Servers {
     pub(crate) async fn packed(&self, slot: HashSlot, packed: &Packed) -> Result<Vec<Result<Value, Fault>>, Fault> {
         let pool = self.topology.pool(slot).ok_or(Fault::Away)?;
         let replies = pool.packed(packed).await?;
+        Ok(self.follow_packed(replies, packed).await)
+    }
+
+    /// Swaps of keys that one server has, in one flush: what became of each. Nothing, and nothing sent, if it has none.
+    pub(crate) async fn swaps(
+        &self,
+        slot: HashSlot,
+        pack: impl FnOnce() -> Packed,
+    ) -> Result<Option<Vec<Swapped>>, Fault> {
+        let pool = self.topology.pool(slot).ok_or(Fault::Away)?;
+        let Some((packed, replies)) = pool.swaps(pack).await? else { return Ok(None) };
+        Ok(Some(self.follow_packed(replies, &packed).await.into_iter().map(Swapped::from).collect()))
+    }
+
+    async fn follow_packed(&self, replies: Vec<Result<Value, Miss>>, packed: &Packed) -> Vec<Result<Value, Fault>> {
         if replies.iter().any(|reply| matches!(reply, Err(Miss::Elsewhere(_)))) {
             let pipeline = packed.to_pipeline();
-            return Ok(Box::pin(self.follow_all(replies, &pipeline)).await);
+            return Box::pin(self.follow_all(replies, &pipeline)).await;
         }
-        Ok(replies.into_iter().map(|reply| reply.map_err(Fault::from)).collect())
+        replies.into_iter().map(|reply| reply.map_err(Fault::from)).collect()
     }
 
     /// By its digest; a server that does not know it is given all of it.

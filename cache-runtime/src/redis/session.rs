@@ -21,6 +21,7 @@ use crate::redis::looks::Looks;
 use crate::redis::pipe::{Loan, Pipe};
 use crate::redis::refusal::{Answer, refusal};
 use crate::redis::scripts;
+use crate::redis::swap;
 use crate::redis::target::{Address, Login};
 use crate::redis::tls::Tls;
 use crate::store::LONGEST_MESSAGE;
@@ -86,8 +87,16 @@ pub(crate) enum Purpose {
 pub(crate) struct Session<C = Connection> {
     pub(crate) connection: C,
     pub(crate) driver: Driver,
-    /// The run of its server, if it told.
+    pub(crate) told: Told,
+}
+
+/// What a server tells of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// Its run, if it tells.
     pub(crate) run: Option<String>,
+    /// By its version it has [swaps](crate::redis::swap).
+    pub(crate) has_swaps: bool,
 }
 
 /// Ends as soon as the connection is broken. Dropped, it breaks it.
@@ -109,14 +118,14 @@ impl Access {
         let session = in_time(self.patience, async {
             let stream = dial(address, self.tls.as_ref()).await.map_err(|error| NoSession::Away(error.to_string()))?;
             if purpose != Purpose::Pool {
-                let Session { connection, driver, run } = self.enter(stream, address, purpose).await?;
-                return Ok(Session { connection: Connection::Client(connection), driver, run });
+                let Session { connection, driver, told } = self.enter(stream, address, purpose).await?;
+                return Ok(Session { connection: Connection::Client(connection), driver, told });
             }
             let (loan, lent) = Loan::of(stream);
-            let run = self.enter(Box::new(lent), address, purpose).await?.run;
+            let told = self.enter(Box::new(lent), address, purpose).await?.told;
             let stream = loan.take().ok_or_else(|| NoSession::Away("its stream is gone".to_owned()))?;
             let (pipe, driver) = Pipe::new(stream);
-            Ok(Session { connection: Connection::Pipe(pipe), driver: Driver(self.runtime.spawn(driver)), run })
+            Ok(Session { connection: Connection::Pipe(pipe), driver: Driver(self.runtime.spawn(driver)), told })
         });
         session.await.unwrap_or_else(|| Err(NoSession::Away(format!("no answer within {:?}", self.patience))))
     }
@@ -149,8 +158,9 @@ impl Access {
             });
         }
         let (connection, driver) = MultiplexedConnection::new_with_config(&self.info(), stream, config).await?;
-        let mut session = Session { connection, driver: Driver(self.runtime.spawn(driver)), run: None };
-        session.run = self.prepare(&mut session.connection, address, purpose).await?;
+        let driver = Driver(self.runtime.spawn(driver));
+        let mut session = Session { connection, driver, told: Told::default() };
+        session.told = self.prepare(&mut session.connection, address, purpose).await?;
         self.try_out(&mut session.connection).await?;
         Ok(session)
     }
@@ -166,13 +176,12 @@ impl Access {
         if self.service == Service::Sentinel { info.set_skip_set_lib_name() } else { info }
     }
 
-    /// The run of the server, if it tells.
     async fn prepare(
         &self,
         connection: &mut MultiplexedConnection,
         address: &Address,
         purpose: Purpose,
-    ) -> Result<Option<String>, NoSession> {
+    ) -> Result<Told, NoSession> {
         let checks = self.checks(purpose);
         let replies = connection.send_packed_commands(&checks, 0, checks.len()).await?;
         let [ping, role, cluster, _, others @ ..] = replies.as_slice() else {
@@ -196,7 +205,7 @@ impl Access {
         if purpose == Purpose::Bus && !channels.is_empty() {
             connection.subscribe(channels).await?;
         }
-        Ok(others.first().and_then(run))
+        Ok(others.first().map(told).unwrap_or_default())
     }
 
     /// A server that takes longer than an operation may would only cost its callers that time.
@@ -289,9 +298,10 @@ fn answered(reply: &Value, address: &Address) -> Result<(), NoSession> {
 }
 
 /// Who may not ask for it goes without.
-fn run(info: &Value) -> Option<String> {
-    let text = redis::from_redis_value_ref::<String>(info).ok()?;
-    text.lines().find_map(|line| Some(line.strip_prefix("run_id:")?.trim_end().to_owned()))
+fn told(info: &Value) -> Told {
+    let Ok(text) = redis::from_redis_value_ref::<String>(info) else { return Told::default() };
+    let run = text.lines().find_map(|line| Some(line.strip_prefix("run_id:")?.trim_end().to_owned()));
+    Told { run, has_swaps: swap::is_told(&text) }
 }
 
 /// Who may not ask for the role hears of it with the first write.

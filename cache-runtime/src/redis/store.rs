@@ -101,7 +101,7 @@ impl Store {
             names,
             reads: Batches::new(Wire::new(Arc::clone(&servers)), runtime.clone()),
             takes: Batches::new(Takes::new(Arc::clone(&servers)), runtime.clone()),
-            ends: Batches::new(Ends::new(Arc::clone(&servers)), runtime.clone()),
+            ends: Batches::new(Ends::new(Arc::clone(&servers), op_timeout), runtime.clone()),
             node: settings.node,
             bus_length: settings.bus_length,
             lease: settings.lease,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::network::{ConnectionNumber, Delivery, Network, Purpose, Way};
+use crate::plan::Programs;
 use crate::server::{Effects, Id, Map, Millis, Outcome, Redis, Reply, Seat, Session, moved, parse};
 use crate::world::{Event, world};
 
@@ -18,6 +19,7 @@ pub(crate) struct Host {
     /// Its shard. Without a cluster there is one.
     shard: usize,
     pub(crate) redis: Redis,
+    programs: Programs,
     sessions: BTreeMap<ConnectionNumber, Client>,
     pub(crate) clock: Clock,
     is_up: bool,
@@ -57,13 +59,15 @@ struct Waits {
 }
 
 impl Host {
-    pub(crate) fn start(shard: usize, map: Option<&Map>, replicas: u32) -> Self {
+    pub(crate) fn start(shard: usize, map: Option<&Map>, replicas: u32, programs: Programs) -> Self {
         let mut redis = Redis::new(&format!("run-{shard}-1"));
         redis.cluster = map.map(|map| Seat { map: map.clone(), shard });
         redis.replicas = replicas;
+        redis.swaps = programs.of(shard, 1);
         Self {
             shard,
             redis,
+            programs,
             sessions: BTreeMap::new(),
             clock: Clock::default(),
             is_up: true,
@@ -281,6 +285,7 @@ impl Host {
         // What it refuses now is no matter of what it remembers.
         let now = std::mem::replace(&mut self.redis, data.started_as(&format!("run-{}-{}", self.shard, self.runs)));
         (self.redis.refusal, self.redis.replicas, self.redis.cluster) = (now.refusal, now.replicas, now.cluster);
+        self.redis.swaps = self.programs.of(self.shard, self.runs);
         self.redis.keep_own();
         self.is_up = true;
     }

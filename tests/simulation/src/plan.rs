@@ -4,6 +4,7 @@
 //! plan from which steps were taken away runs as exactly as the whole one.
 
 mod draw;
+mod programs;
 
 use std::fmt;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use cache_runtime::testing::Rule;
 use cache_tests::history::Nanos;
 
 pub use self::draw::FIRST_OF_ALL;
+pub(crate) use self::programs::Programs;
 use crate::functions::Place;
 use crate::network::{Delays, Partition, Purpose, Way};
 use crate::server::Refusal;
@@ -40,6 +42,7 @@ pub(crate) struct Settings {
     pub(crate) shards: usize,
     /// Replicas of each server, all of which must have an invalidation.
     pub(crate) replicas: u32,
+    pub(crate) programs: Programs,
     pub(crate) load_limit: usize,
     pub(crate) journal: usize,
     pub(crate) l1_bytes: u64,
@@ -213,8 +216,9 @@ impl fmt::Display for Plan {
             "{processes} processes, max_staleness {max_staleness:?}, op_timeout {op_timeout:?}, lease {lease:?}"
         )?;
         writeln!(out, "load_timeout {load_timeout:?}, loads read what was committed {lag:?} before")?;
-        let Settings { shards, replicas, load_limit, delays, .. } = &self.settings;
-        writeln!(out, "{shards} shards, {replicas} replicas of each, {load_limit} loads at a time without them")?;
+        let Settings { shards, replicas, programs, load_limit, delays, .. } = &self.settings;
+        let servers = format!("{shards} shards of {programs}, {replicas} replicas of each");
+        writeln!(out, "{servers}, {load_limit} loads at a time without them")?;
         let millis = |nanos: Nanos| Duration::from_nanos(nanos);
         let Delays { least, most, one_of, longest } = *delays;
         writeln!(

@@ -73,11 +73,12 @@ pub fn run(plan: &Plan, talks: bool) -> Outcome {
     world.network.borrow_mut().delays = plan.settings.delays;
     let settings = &plan.settings;
     let map = (settings.shards > 1).then(|| Map::of(settings.shards));
+    let start = |shard| Host::start(shard, map.as_ref(), settings.replicas, settings.programs);
     let mut run = Run {
         plan,
         world,
         shared,
-        hosts: (0..settings.shards).map(|shard| Host::start(shard, map.as_ref(), settings.replicas)).collect(),
+        hosts: (0..settings.shards).map(start).collect(),
         map,
         processes: Vec::new(),
         seats: Vec::new(),

@@ -36,6 +36,8 @@ pub struct Redis {
     pub cluster: Option<Seat>,
     /// Replicas that have everything.
     pub replicas: u32,
+    /// Whether it has `SET .. IFEQ`.
+    pub swaps: Swaps,
     loaded: BTreeSet<&'static str>,
     now: Millis,
     /// How far the clock goes on between the beginning of a script and the message that it adds: a real server looks at
@@ -61,6 +63,18 @@ pub enum Refusal {
     Loading,
     /// A script runs: everything.
     Busy,
+}
+
+/// Whether a server has `SET .. IFEQ`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Swaps {
+    /// It is too old.
+    #[default]
+    None,
+    /// It tells a version that would have it, and does not have it.
+    Told,
+    /// It has it.
+    Some,
 }
 
 /// What a server remembers of one connection.
@@ -110,6 +124,7 @@ impl Redis {
             refusal: Refusal::Nothing,
             cluster: None,
             replicas: 0,
+            swaps: Swaps::None,
             loaded: BTreeSet::new(),
             now: 0,
             moves: 0,

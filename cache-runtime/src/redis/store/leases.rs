@@ -8,13 +8,16 @@ use redis::Value;
 use smallvec::SmallVec;
 
 use crate::fault::Fault;
+use crate::instant::Instant;
 use crate::redis::batch::Carrier;
 use crate::redis::packed::{Packed, push_number};
 use crate::redis::store::entries::head;
 use crate::redis::store::flush::all;
 use crate::redis::store::millis;
+use crate::redis::swap::{Swap, Swapped};
 use crate::redis::{HashSlot, Servers, reply, scripts};
-use crate::store::Token;
+use crate::store::{HEAD, Token};
+use crate::timer::in_time;
 
 /// Most commands of one flush.
 const MOST_TAKEN: usize = 128;
@@ -111,10 +114,11 @@ impl Carrier for Takes {
     }
 }
 
-/// Ends leases: one script for those of a slot.
+/// Ends leases: a flush of swaps for the fills of a server that has them, one script for whatever else of a slot.
 #[derive(Debug)]
 pub(crate) struct Ends {
     servers: Arc<Servers>,
+    op_timeout: Duration,
 }
 
 /// How one lease ends.
@@ -178,6 +182,18 @@ impl Ending {
         str::from_utf8(self.word(&self.ends[end].words[0])).expect("names are text")
     }
 
+    /// Whether a value takes the lease's place. For what is no larger than the placeholder there always is room: the script
+    /// takes care of that.
+    fn is_fill(&self, end: usize) -> bool {
+        self.ends[end].words[2].len() > HEAD
+    }
+
+    fn add_swap(&self, end: usize, packed: &mut Packed) {
+        let OwnEnd { token, words: [_, _, value, life], .. } = &self.ends[end];
+        let (old, new, life) = (head(b'L', *token), self.word(value), self.word(life));
+        Swap { key: self.entry(end), old: &old, new, life }.add_to(packed);
+    }
+
     fn args(&self, end: usize) -> [&[u8]; 4] {
         let OwnEnd { token, words: [_, channel, value, life], .. } = &self.ends[end];
         [&token.0, self.word(channel), self.word(value), self.word(life)]
@@ -185,12 +201,72 @@ impl Ending {
 }
 
 impl Ends {
-    pub(crate) fn new(servers: Arc<Servers>) -> Self {
-        Self { servers }
+    pub(crate) fn new(servers: Arc<Servers>, op_timeout: Duration) -> Self {
+        Self { servers, op_timeout }
+    }
+
+    /// Whom they can be ended with: fills with all others of their server, whatever else with those of its slot.
+    fn company(&self, load: &Ending, end: usize) -> Company {
+        let slot = load.ends[end].slot;
+        if load.is_fill(end) { Company::Fills(self.servers.server_of(slot)) } else { Company::Others(slot) }
+    }
+
+    async fn end(&self, load: &Ending, ends: &[usize]) -> Vec<Result<Value, Fault>> {
+        if load.is_fill(ends[0]) { self.fill(load, ends).await } else { self.finish(load, ends).await }
+    }
+
+    /// Fills, all of one server: by a swap each where it has those, for a placeholder that nobody has marked. The rest by
+    /// the script, which wakes who waits, empties what there is no room for, and knows which were not held.
+    async fn fill(&self, load: &Ending, ends: &[usize]) -> Vec<Result<Value, Fault>> {
+        let began = Instant::now();
+        let pack = || {
+            let mut packed = Packed::default();
+            ends.iter().for_each(|&end| load.add_swap(end, &mut packed));
+            packed
+        };
+        let swapped = match self.servers.swaps(load.ends[ends[0]].slot, pack).await {
+            Ok(Some(swapped)) => swapped,
+            Ok(None) => return self.finish_slots(load, ends).await,
+            Err(fault) => return ends.iter().map(|_| Err(fault.clone())).collect(),
+        };
+        let left: Vec<usize> =
+            ends.iter().zip(&swapped).filter(|(_, swapped)| **swapped == Swapped::Not).map(|(&end, _)| end).collect();
+        let mut finished = self.finish_within(self.op_timeout.saturating_sub(began.elapsed()), load, &left).await;
+        let mut finished = finished.drain(..);
+        let missing = || Err(Fault::Nonsense("a fill without a reply".to_owned()));
+        let replies = swapped.into_iter().map(|swapped| match swapped {
+            Swapped::Done => Ok(Value::Int(1)),
+            Swapped::Not => finished.next().unwrap_or_else(missing),
+            Swapped::Fault(fault) => Err(fault),
+        });
+        replies.collect()
+    }
+
+    /// What is left of the time of an operation. Each command is bounded by all of it anyway: a second timer is needed only
+    /// after a slow one.
+    async fn finish_within(&self, left: Duration, load: &Ending, ends: &[usize]) -> Vec<Result<Value, Fault>> {
+        if ends.is_empty() {
+            return Vec::new();
+        }
+        if left >= self.op_timeout.mul_f32(0.9) {
+            return self.finish_slots(load, ends).await;
+        }
+        let finished = in_time(left, self.finish_slots(load, ends)).await;
+        finished.unwrap_or_else(|| ends.iter().map(|_| Err(Fault::Timeout)).collect())
+    }
+
+    /// By the script, which takes those of one slot.
+    async fn finish_slots(&self, load: &Ending, ends: &[usize]) -> Vec<Result<Value, Fault>> {
+        let runs = companies(ends, |end| load.ends[end].slot);
+        if let [run] = runs.as_slice() {
+            return self.finish(load, run).await;
+        }
+        let ended = all(runs.iter().map(|run| self.finish(load, run)).collect()).await;
+        in_order(runs, ended)
     }
 
     /// Some of them, all of one slot. What the script refuses, it refuses to all.
-    async fn end(&self, load: &Ending, ends: &[usize]) -> Vec<Result<Value, Fault>> {
+    async fn finish(&self, load: &Ending, ends: &[usize]) -> Vec<Result<Value, Fault>> {
         let keys: Vec<&str> = ends.iter().map(|&end| load.entry(end)).collect();
         let args: Vec<&[u8]> = ends.iter().flat_map(|&end| load.args(end)).collect();
         let outcome = self.servers.script(load.ends[ends[0]].slot, &scripts::FINISH, &keys, &args).await;
@@ -203,6 +279,27 @@ impl Ends {
             Err(fault) => ends.iter().map(|_| Err(fault.clone())).collect(),
         }
     }
+}
+
+/// Those that are ended together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Company {
+    Fills(Option<usize>),
+    Others(HashSlot),
+}
+
+/// Those of each company together. Each run is ascending, as `ends` are.
+fn companies<K: Ord + Copy>(ends: &[usize], company: impl Fn(usize) -> K) -> Vec<Vec<usize>> {
+    let mut order: Vec<(K, usize)> = ends.iter().map(|&end| (company(end), end)).collect();
+    order.sort_by_key(|(company, _)| *company);
+    order.chunk_by(|one, next| one.0 == next.0).map(|run| run.iter().map(|(_, end)| *end).collect()).collect()
+}
+
+/// The replies to all, ascending as their ends are.
+fn in_order(runs: Vec<Vec<usize>>, ended: Vec<Vec<Result<Value, Fault>>>) -> Vec<Result<Value, Fault>> {
+    let mut replies: Vec<_> = runs.into_iter().flatten().zip(ended.into_iter().flatten()).collect();
+    replies.sort_by_key(|(end, _)| *end);
+    replies.into_iter().map(|(_, reply)| reply).collect()
 }
 
 impl Carrier for Ends {
@@ -223,19 +320,13 @@ impl Carrier for Ends {
     }
 
     async fn carry(&self, load: Ending) -> Result<Vec<Self::Reply>, Fault> {
-        let slot = |end: usize| load.ends[end].slot;
-        let mut order: Vec<usize> = (0..load.ends.len()).collect();
-        order.sort_by_key(|&end| slot(end));
-        let runs: Vec<&[usize]> = order.chunk_by(|&one, &next| slot(one) == slot(next)).collect();
+        let ends: Vec<usize> = (0..load.ends.len()).collect();
+        let runs = companies(&ends, |end| self.company(&load, end));
         if let [run] = runs.as_slice() {
             return Ok(self.end(&load, run).await);
         }
         let ended = all(runs.iter().map(|run| self.end(&load, run)).collect()).await;
-        let mut replies: Vec<Self::Reply> = order.iter().map(|_| Ok(Value::Nil)).collect();
-        for (run, ended) in runs.iter().zip(ended) {
-            run.iter().zip(ended).for_each(|(&end, reply)| replies[end] = reply);
-        }
-        Ok(replies)
+        Ok(in_order(runs, ended))
     }
 
     fn size(_: &Self::Reply) -> usize {

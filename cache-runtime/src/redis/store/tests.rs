@@ -5,6 +5,7 @@ mod cluster;
 mod invalidations;
 mod leases;
 mod reads;
+mod swaps;
 mod together;
 
 use std::future::Future;
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::fault::Refusal;
+use crate::redis::real::program;
 use crate::store::{Ending, Leased, Over, Slot, Stamp, Token};
 
 const LEASE: Duration = Duration::from_secs(20);
@@ -36,7 +38,7 @@ struct Server {
 impl Server {
     fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let mut command = Command::new("redis-server");
+        let mut command = Command::new(program());
         command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]);
         command.arg(directory.path().join("s")).current_dir(&directory).stdout(Stdio::null());
         let process = command.spawn().expect("redis-server is installed");
@@ -51,9 +53,14 @@ impl Server {
     }
 
     fn settings(&self) -> StoreSettings {
+        self.settings_at("s")
+    }
+
+    /// The same, by way of another socket.
+    fn settings_at(&self, socket: &str) -> StoreSettings {
         StoreSettings {
             servers: ServerSettings {
-                url: format!("unix://{}", self.directory.path().join("s").display()),
+                url: format!("unix://{}", self.directory.path().join(socket).display()),
                 pool_size: 2,
                 op_timeout: Duration::from_secs(5),
                 client_name: "shop".to_owned(),

@@ -6,10 +6,10 @@ use cache_runtime::testing::Rule;
 use cache_tests::history::Nanos;
 use fastrand::Rng;
 
-use super::{Fault, Operation, Plan, Settings, Step, Wait, What};
+use super::{Fault, Operation, Plan, Programs, Settings, Step, Wait, What};
 use crate::functions::{Function, GROUPS, Place, RECORDS};
 use crate::network::{Delays, Purpose, Way};
-use crate::server::{PIECES, Refusal};
+use crate::server::{PIECES, Refusal, Swaps};
 
 /// A millisecond.
 const MS: Nanos = 1_000_000;
@@ -18,7 +18,10 @@ const MS: Nanos = 1_000_000;
 const FIRST: Nanos = 20 * MS;
 
 /// The first seed that is drawn from everything. Those before it stand for what they stood for when there was less.
-pub const FIRST_OF_ALL: u64 = 12_000_000;
+pub const FIRST_OF_ALL: u64 = 13_000_000;
+
+/// The first one with clusters, replicas and all that is done to them.
+const FIRST_OF_MOST: u64 = 12_000_000;
 
 /// What a seed prefers: some runs are calm, some are about one thing, some about everything.
 struct Taste {
@@ -34,18 +37,21 @@ struct Taste {
 pub(super) fn plan(seed: u64, without: &[Rule]) -> Plan {
     let random = &mut Rng::with_seed(seed);
     let mut settings = settings(random, without);
-    let is_of_all = seed >= FIRST_OF_ALL;
-    if is_of_all {
+    let is_of_most = seed >= FIRST_OF_MOST;
+    if is_of_most {
         widen(random, &mut settings);
     }
-    let taste = taste(random, &settings, is_of_all);
+    if seed >= FIRST_OF_ALL {
+        settings.programs = Programs::draw(random);
+    }
+    let taste = taste(random, &settings, is_of_most);
     // Mostly few: what goes wrong shows in some hundred operations.
     let count = 300 + random.usize(0..=700) * random.usize(0..=100) / 100 * random.usize(0..=100) / 100;
     let mut steps: Vec<Step> = (0..count).map(|_| operation(random, &settings, &taste)).collect();
     let faults = if random.u32(0..8) == 0 { 0 } else { random.usize(1..12) };
-    let kinds = kinds(random, &settings, is_of_all);
+    let kinds = kinds(random, &settings, is_of_most);
     steps.extend((0..faults).map(|_| fault_step(random, &settings, &taste, &kinds)));
-    if is_of_all {
+    if is_of_most {
         peeks(random, &mut steps);
     }
     steps.extend(foreign(seed, &settings, &taste));
@@ -79,6 +85,7 @@ fn settings(random: &mut Rng, without: &[Rule]) -> Settings {
         pool_size: random.usize(1..=2),
         shards: 1,
         replicas: 0,
+        programs: Programs::One(Swaps::None),
         load_limit: 1_024,
         journal: if random.u32(0..4) == 0 { random.usize(1..8) } else { 4_096 },
         l1_bytes: if random.u32(0..4) == 0 { 4 << 10 } else { 64 << 10 },
@@ -128,9 +135,9 @@ fn delays(random: &mut Rng) -> Delays {
     Delays { least, most, one_of, longest: random.u64(1..30) * MS }
 }
 
-fn taste(random: &mut Rng, settings: &Settings, is_of_all: bool) -> Taste {
+fn taste(random: &mut Rng, settings: &Settings, is_of_most: bool) -> Taste {
     let records: Vec<u64> = (0..random.usize(1..=3)).map(|_| random.u64(0..RECORDS)).collect();
-    let functions: Vec<Function> = (0..random.usize(1..=5)).map(|_| function(random, is_of_all)).collect();
+    let functions: Vec<Function> = (0..random.usize(1..=5)).map(|_| function(random, is_of_most)).collect();
     let of = |function| records.iter().map(move |record| Place { function, record: *record });
     let places: Vec<Place> = functions.into_iter().flat_map(of).collect();
     let hot = (0..random.usize(1..=3)).map(|_| places[random.usize(0..places.len())]).collect();
@@ -139,8 +146,8 @@ fn taste(random: &mut Rng, settings: &Settings, is_of_all: bool) -> Taste {
     Taste { places, hot, writes: random.u32(5..40), bursts }
 }
 
-fn function(random: &mut Rng, is_of_all: bool) -> Function {
-    let functions = if is_of_all { Function::ALL.len() } else { Function::FIRST };
+fn function(random: &mut Rng, is_of_most: bool) -> Function {
+    let functions = if is_of_most { Function::ALL.len() } else { Function::FIRST };
     Function::ALL[random.usize(0..functions)]
 }
 
@@ -207,7 +214,7 @@ const KINDS: &[Kind] = &[
     |random, _| Fault::Drift { by: random.i64(-50_000..50_000) },
 ];
 
-/// What was not there before [`FIRST_OF_ALL`].
+/// What was not there before [`FIRST_OF_MOST`].
 const MORE_KINDS: &[Kind] = &[|_, _| Fault::PauseWrites];
 
 const KINDS_OF_CLUSTERS: &[Kind] =
@@ -221,9 +228,9 @@ fn span(random: &mut Rng, most: Nanos) -> Nanos {
 }
 
 /// The kinds of faults of one run: all, or a few.
-fn kinds(random: &mut Rng, settings: &Settings, is_of_all: bool) -> Vec<Kind> {
+fn kinds(random: &mut Rng, settings: &Settings, is_of_most: bool) -> Vec<Kind> {
     let mut kinds = KINDS.to_vec();
-    if is_of_all {
+    if is_of_most {
         kinds.extend(MORE_KINDS);
         kinds.extend(KINDS_OF_CLUSTERS.iter().filter(|_| settings.shards > 1));
         kinds.extend(KINDS_OF_REPLICAS.iter().filter(|_| settings.replicas > 0));

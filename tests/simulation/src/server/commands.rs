@@ -2,7 +2,7 @@
 
 use super::keys::{Needs, Refused};
 use super::streams::{Id, told};
-use super::{Effects, Millis, Outcome, Redis, Refusal, Reply, Session};
+use super::{Effects, Millis, Outcome, Redis, Refusal, Reply, Session, Swaps};
 use super::{cluster, scripts};
 
 type Done = Result<Reply, Refused>;
@@ -49,8 +49,10 @@ fn connection(redis: &mut Redis, session: &mut Session, words: &[&[u8]]) -> Opti
         [b"ROLE"] => Reply::Array(vec![Reply::bulk("master"), Reply::Int(0), Reply::Array(Vec::new())]),
         [b"CLUSTER", b"INFO"] => Reply::Error("ERR This instance has cluster support disabled".to_owned()),
         [b"INFO", ..] => Reply::Verbatim(format!(
-            "# Server\r\nrun_id:{}\r\n\r\n# Replication\r\nrole:master\r\nmaster_replid:{}\r\n",
-            redis.run, redis.history
+            "# Server\r\nredis_version:{}\r\nrun_id:{}\r\n\r\n# Replication\r\nrole:master\r\nmaster_replid:{}\r\n",
+            version(redis.swaps),
+            redis.run,
+            redis.history
         )),
         [b"SCRIPT", b"LOAD", code] => {
             let script = scripts::by_code(code).unwrap_or_else(|| panic!("a script that nobody has checked"));
@@ -65,6 +67,13 @@ fn connection(redis: &mut Redis, session: &mut Session, words: &[&[u8]]) -> Opti
         _ => return None,
     };
     Some(Ok(reply))
+}
+
+fn version(swaps: Swaps) -> &'static str {
+    match swaps {
+        Swaps::None => "7.0.15",
+        Swaps::Told | Swaps::Some => "8.4.0",
+    }
 }
 
 fn hello() -> Reply {
@@ -103,6 +112,7 @@ fn keys(redis: &mut Redis, words: &[&[u8]], effects: &mut Effects) -> Done {
             redis.set(name, value, Some(number(life)))?;
             Reply::Simple("OK")
         }
+        [b"SET", name, value, b"PX", life, b"IFEQ", old] => return swap(redis, name, old, value, number(life)),
         [b"SET", name, value, b"NX", b"GET", b"PX", life] => return set_new(redis, name, value, number(life)),
         [b"PEXPIRE", name, life, b"GT"] => Reply::yes(redis.expire(name, number(life), true)?),
         [b"UNLINK" | b"DEL", names @ ..] => Reply::count(redis.unlink(names.iter().copied())?),
@@ -137,6 +147,19 @@ fn set_new(redis: &mut Redis, name: &[u8], value: &[u8], life: Millis) -> Done {
         redis.set(name, value, Some(life))?;
     }
     Ok(bulk(found))
+}
+
+fn swap(redis: &mut Redis, name: &[u8], old: &[u8], value: &[u8], life: Millis) -> Done {
+    // Before its words are looked at.
+    redis.may_write(Needs::Memory)?;
+    if redis.swaps != Swaps::Some {
+        return Err(Reply::Error("ERR syntax error".to_owned()));
+    }
+    if redis.get(name)?.as_deref() != Some(old) {
+        return Ok(Reply::Nil);
+    }
+    redis.set(name, value, Some(life))?;
+    Ok(Reply::Simple("OK"))
 }
 
 /// Adds to a stream, which is made if need be.

@@ -9,7 +9,7 @@
 
 mod client;
 
-use cache_simulation::server::{Effects, Millis, Outcome, Redis, Refusal, Reply, Session};
+use cache_simulation::server::{Effects, Millis, Outcome, Redis, Refusal, Reply, Session, Swaps};
 use cache_tests::RedisServer;
 use client::Client;
 use fastrand::Rng;
@@ -39,8 +39,10 @@ fn command(words: &[&[u8]]) -> Command {
 
 impl Comparison {
     fn start(server: &RedisServer, seed: u64) -> Self {
-        let real = Client::connect(server.address());
-        let states = vec![Redis::new("run")];
+        let mut real = Client::connect(server.address());
+        let mut simulated = Redis::new("run");
+        simulated.swaps = swaps(&mut real);
+        let states = vec![simulated];
         let mut comparison = Self { real, states, session: Session::default(), random: Rng::with_seed(seed) };
         for script in cache_runtime::simulation::scripts() {
             comparison.check(&command(&[b"SCRIPT", b"LOAD", script.code.as_bytes()]));
@@ -139,7 +141,7 @@ impl Comparison {
 
     fn plain(&mut self) -> Command {
         let (name, slot, life) = (self.name(), self.slot(), self.life());
-        match self.random.u32(0..14) {
+        match self.random.u32(0..15) {
             0 => command(&[b"GET", name]),
             1 => command(&[b"MGET", b"e1", name, b"s1", b"bus"]),
             2 => command(&[b"SET", self.mostly(&["e1", "e2", "e3"]), &slot, b"PX", &life]),
@@ -154,8 +156,17 @@ impl Comparison {
             11 if self.random.u32(0..3) == 0 => command(&[b"XADD", b"bus", LAST_ID, b"event", b"E"]),
             11 => command(&[b"XADD", b"bus", b"99999999999999-1", b"event", b"E"]),
             12 => command(&[b"XTRIM", self.mostly(&["bus"]), b"MAXLEN", b"3"]),
+            13 => self.swap(&slot, &life),
             _ => command(&[b"SCAN", b"0", b"MATCH", b"e*", b"COUNT", b"1000"]),
         }
+    }
+
+    /// Often of what stands there.
+    fn swap(&mut self, slot: &[u8], life: &[u8]) -> Command {
+        let name = self.mostly(&["e1", "e2", "e3"]);
+        let old = self.states[0].string(name).filter(|_| self.random.u32(0..4) > 0).map(<[u8]>::to_vec);
+        let old = old.unwrap_or_else(|| self.slot());
+        command(&[b"SET", name, slot, b"PX", life, b"IFEQ", &old])
     }
 
     fn script(&mut self) -> Command {
@@ -218,6 +229,17 @@ impl Comparison {
         self.real.ask(&command(&[b"CONFIG", b"SET", b"maxmemory", memory]));
         let refusal = if is_full { Refusal::Nothing } else { Refusal::NoMemory };
         self.states.iter_mut().for_each(|state| state.refusal = refusal);
+    }
+}
+
+/// Whether the real server has `SET .. IFEQ`; if not, it is compared how it refuses it.
+fn swaps(real: &mut Client) -> Swaps {
+    match real.ask(&command(&[b"SET", b"e1", b"new", b"PX", b"1", b"IFEQ", b"old"])) {
+        Reply::Nil => Swaps::Some,
+        refused => {
+            eprintln!("the server has no `SET .. IFEQ`: {refused:?}");
+            Swaps::None
+        }
     }
 }
 

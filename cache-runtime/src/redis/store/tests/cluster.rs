@@ -20,7 +20,7 @@ impl Cluster {
         let nodes = (0..NODES).map(|number| {
             let (port, own) = (free_port(), directory.path().join(number.to_string()));
             std::fs::create_dir(&own).expect("a directory");
-            let mut command = Command::new("redis-server");
+            let mut command = Command::new(program());
             command.args(["--cluster-enabled", "yes", "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]);
             command.arg("--port").arg(port.to_string()).arg("--cluster-port").arg(free_port().to_string());
             let process = command.current_dir(own).stdout(Stdio::null()).spawn().expect("redis-server is installed");

@@ -218,7 +218,7 @@ async fn a_wake_up_reaches_who_waits() {
         world.command(&[&"UNLINK", &ENTRY]).await;
         let (token, _) = world.take(ENTRY, &[]).await;
         let wake = other.waker(ENTRY);
-        subscribed(&world).await;
+        subscribed(&world, ENTRY).await;
         assert_eq!(other.watch(ENTRY, Token([1; 16])).await, Ok(Slot::Lease(token)), "another lease");
         assert_eq!(world.bytes(ENTRY).await, Some(slot_bytes("L0", token)));
         assert_eq!(other.watch(ENTRY, token).await, Ok(Slot::Lease(token)));
@@ -232,8 +232,8 @@ async fn a_wake_up_reaches_who_waits() {
 }
 
 /// Somebody hears the wake-ups of the entry.
-async fn subscribed(world: &World) {
-    let channel = format!("shop:wake:{}", names::stripe(ENTRY));
+pub(super) async fn subscribed(world: &World, entry: &str) {
+    let channel = format!("shop:wake:{}", names::stripe(entry));
     let Value::BulkString(channel_bytes) = Value::BulkString(channel.clone().into_bytes()) else { unreachable!() };
     loop {
         let answer = world.command(&[&"PUBSUB", &"CHANNELS", &channel]).await;
@@ -259,7 +259,7 @@ async fn who_comes_too_late_for_the_wake_up_sees_what_there_is() {
 async fn nobody_is_woken_where_nobody_waits() {
     let world = World::new().await;
     let mut wake = Box::pin(world.store.waker(ENTRY));
-    subscribed(&world).await;
+    subscribed(&world, ENTRY).await;
     let (token, _) = world.take(ENTRY, &[]).await;
     world.fill(ENTRY, token).await;
     // On the connection that hears wake-ups, behind whatever was published.

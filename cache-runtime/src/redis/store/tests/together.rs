@@ -4,21 +4,21 @@ use super::*;
 use crate::redis::store::flush::all;
 use crate::store::Ended;
 
-const MANY: usize = 100;
+pub(super) const MANY: usize = 100;
 
-struct Held {
-    entry: String,
-    token: Token,
+pub(super) struct Held {
+    pub(super) entry: String,
+    pub(super) token: Token,
 }
 
 impl Held {
-    fn value(&self) -> Vec<u8> {
+    pub(super) fn value(&self) -> Vec<u8> {
         value(Token([7; 16]), self.entry.as_bytes())
     }
 }
 
 /// All of them at once.
-async fn take_all(store: &Store) -> Vec<Held> {
+pub(super) async fn take_all(store: &Store) -> Vec<Held> {
     let entries = (0..MANY).map(|number| format!("shop:v1:user:{number}"));
     let take = |entry: String| async move {
         let token = Token::fresh();
@@ -30,15 +30,24 @@ async fn take_all(store: &Store) -> Vec<Held> {
 }
 
 /// All of them at once, each with a value of its own.
-async fn fill_all(store: &Store, held: &[Held]) -> Vec<Result<Ended, Fault>> {
-    let fill = |held: &Held| {
-        let (value, entry, token) = (held.value(), held.entry.clone(), held.token);
-        async move { store.end(&entry, token, Ending::Fill(&value, LIFE), &[]).await }
-    };
-    all(held.iter().map(fill).collect()).await
+pub(super) async fn fill_all(store: &Store, held: &[Held]) -> Vec<Result<Ended, Fault>> {
+    end_all(store, held, |_, value| Ending::Fill(value, LIFE)).await
 }
 
-async fn slots(store: &Store, held: &[Held]) -> Vec<Slot> {
+/// All of them at once, each as its number says.
+pub(super) async fn end_all(
+    store: &Store,
+    held: &[Held],
+    ending: fn(usize, &[u8]) -> Ending<'_>,
+) -> Vec<Result<Ended, Fault>> {
+    let end = |(number, held): (usize, &Held)| {
+        let (value, entry, token) = (held.value(), held.entry.clone(), held.token);
+        async move { store.end(&entry, token, ending(number, &value), &[]).await }
+    };
+    all(held.iter().enumerate().map(end).collect()).await
+}
+
+pub(super) async fn slots(store: &Store, held: &[Held]) -> Vec<Slot> {
     let read = |held: &Held| {
         let entry = held.entry.clone();
         async move { store.read(&entry, &[]).await.expect("an answer").slot }
@@ -46,13 +55,18 @@ async fn slots(store: &Store, held: &[Held]) -> Vec<Slot> {
     all(held.iter().map(read).collect()).await
 }
 
-/// How many scripts the server was asked to run.
-async fn scripts_run(world: &World) -> usize {
-    let text = match world.command(&[&"INFO", &"commandstats"]).await {
+/// What the server tells of itself.
+pub(super) async fn information(world: &World, section: &str) -> String {
+    match world.command(&[&"INFO", &section]).await {
         Value::BulkString(bytes) => String::from_utf8(bytes).expect("statistics are text"),
         Value::VerbatimString { text, .. } => text,
         other => panic!("{other:?}"),
-    };
+    }
+}
+
+/// How many of the store's scripts the server was asked to run.
+pub(super) async fn scripts_run(world: &World) -> usize {
+    let text = information(world, "commandstats").await;
     let calls = text.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
     calls.and_then(|calls| calls.split(',').next()?.parse().ok()).unwrap_or(0)
 }
@@ -70,13 +84,16 @@ pub(super) async fn each_has_its_own_outcome(store: &Store, revoke: impl AsyncFn
     }
 }
 
+pub(super) async fn unlink(world: &World, names: &[String]) {
+    let words = std::iter::once(&"UNLINK" as &dyn Word).chain(names.iter().map(|name| name as _));
+    world.command(&words.collect::<Vec<_>>()).await;
+}
+
 #[tokio::test]
 async fn leases_of_one_moment_end_in_a_few_scripts_and_each_has_its_own_outcome() {
     let world = World::new().await;
     each_has_its_own_outcome(&world.store, async |revoked| {
-        let words: Vec<&dyn Word> =
-            std::iter::once(&"UNLINK" as &dyn Word).chain(revoked.iter().map(|name| name as _)).collect();
-        world.command(&words).await;
+        unlink(&world, &revoked).await;
     })
     .await;
     let scripts = scripts_run(&world).await;
