@@ -4,6 +4,11 @@
 //! The source of truth is another server that nothing happens to: a counter for each record, raised by each commit. A
 //! load reads the counter, so a cached value tells how old it is. The [checker](crate::history) does the rest.
 //!
+//! Beside plain functions there are those of every other kind: in the in-process tier alone (`l2 = off`), over other
+//! cached functions, served past their ttl, with outputs that there is nothing, with values that are not to be kept. Every
+//! one is bound as the plain ones are: what is invalid is not served past its ttl either. Half of the processes have a
+//! journal that overflows and a few loads at a time without the server.
+//!
 //! Nothing has to be excluded because of what happens to the cache's server here: values, leases, stamps, routes and
 //! the bus may vanish at any time, since an invalidation that was acknowledged cannot be undone by that. It is never
 //! started again from a snapshot: that would bring back what was invalidated. Left out, because nobody promises them:
@@ -38,6 +43,6 @@ pub(crate) use watch::Watch;
 pub use control::REST;
 pub use log::{Counter, Counts, Log, Sending};
 pub use parent::{Outcome, run};
-pub use places::{Function, GROUPS, IDS, Place, RECORDS};
+pub use places::{Function, GROUPS, IDS, Place, RECORDS, is_special};
 pub use settings::{ChildSettings, Settings, rule_named, rule_names, rules_named};
 pub use truth::Truth;

@@ -32,6 +32,9 @@ fn no_read_is_older_than_promised_while_servers_fail_over() {
         for (promise, reads) in Promise::ALL.iter().zip(report.outcome.bound) {
             assert!(reads > 100, "{topology}: {reads} reads say nothing of the promise {promise:?}");
         }
+        for (what, count) in report.outcome.special {
+            assert!(count > 0, "{topology}: no {what}: {}", report.outcome.table);
+        }
         assert!(report.faults > 100 && report.outcome.writes > 500, "{topology}: {}", report.outcome.table);
     }
 }

@@ -34,7 +34,10 @@ fn no_read_is_older_than_promised_and_without_a_rule_some_are() {
         assert!(reads > 100, "{reads} reads say nothing of the promise {promise:?}");
     }
     assert!(outcome.writes > 500 && outcome.dead_leaders > 0, "{}", outcome.table);
-    for rule in [Rule::FillToken, Rule::Verdict] {
+    for (what, count) in outcome.special {
+        assert!(count > 0, "no {what}: {}", outcome.table);
+    }
+    for rule in [Rule::FillToken, Rule::Verdict, Rule::Nested] {
         let outcome = stress(NOTICED, &[rule]);
         let found = outcome.violation.unwrap_or_else(|| panic!("a minute without {rule:?}, and nothing was noticed"));
         println!("without {rule:?}, after {:.1?}: {found}", outcome.found_after.unwrap_or_default());

@@ -64,7 +64,7 @@ impl Data<'_> {
     }
 
     fn evict(&mut self, is_entry: bool) {
-        let function = *self.random.choice(&Function::ALL).expect("there are functions");
+        let function = Function::draw(&mut self.random);
         let [entry, stamp] = Place { function, record: self.random.u64(0..RECORDS) }.names(APP);
         let name = if is_entry { entry } else { stamp };
         self.diary.note(format!("{name} is evicted"), Some(name.clone()));

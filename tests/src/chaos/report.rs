@@ -136,6 +136,9 @@ pub fn table(reports: &[Report]) -> String {
     row("invalidations", &|report| count(report.outcome.invalidations));
     row("  of them queued", &|report| count(report.queued));
     row("loads", &|report| count(report.loads));
+    for (number, (what, _)) in reports.first().map(|report| report.outcome.special).into_iter().flatten().enumerate() {
+        row(what, &|report| count(report.outcome.special[number].1));
+    }
     row("longest read", &|report| millis(report.slowest[0]));
     row("longest invalidation", &|report| millis(report.slowest[1]));
     failover_rows(&mut row);
@@ -179,6 +182,7 @@ mod tests {
             invalidations: 150,
             dead_leaders: 3,
             bound: [1, 2, 3, 4, 5],
+            special: [("answers past their ttl", 9); 4],
             violation: None,
             found_after: None,
             problems: Vec::new(),

@@ -51,8 +51,12 @@ fn run_one(program: &Path, settings: &Settings, topology: Topology, time: Durati
     let (events, heard) = sync_channel(MOST_PIECES);
     let (diary, losses) = (Diary::new(names()), Losses::default());
     let mut watch = Watch::new(settings.talks, heard, diary.clone(), Judge::new(losses.clone()));
-    let like =
-        stress::Settings { seed: settings.seed, without: settings.without.clone(), ..stress::Settings::default() };
+    let like = stress::Settings {
+        seed: settings.seed,
+        without: settings.without.clone(),
+        min_replicas: usize::from(topology != Topology::Standalone),
+        ..stress::Settings::default()
+    };
     let children = thread::scope(|scope| {
         // What they tell is read from their start on.
         let start = || Children::start(program.to_owned(), &like, world.urls(), truth.address(), events);

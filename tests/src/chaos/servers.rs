@@ -129,7 +129,7 @@ impl Servers<'_> {
 
     /// To another primary, and back.
     fn migrate(&mut self, cluster: &Cluster, kind: Kind) {
-        let function = *self.random.choice(&Function::ALL).expect("there are functions");
+        let function = Function::draw(&mut self.random);
         let names = Place { function, record: self.random.u64(0..RECORDS) }.names(APP);
         let slot = match kind {
             Kind::MoveBusSlot => slot_of(&format!("{APP}:bus")),

@@ -226,7 +226,7 @@ fn shard_in(cluster: &Cluster, shard: usize) -> Shard {
     let mut marks = (0..).map(|number| format!("mark:{number}"));
     let mark = marks.find(|mark| shard_of(mark) == shard).expect("there are many numbers");
     assert_eq!(slot_of(&mark), cluster.slot_of(&mark), "of {mark}");
-    Shard::new(mark, shard, |place| place.names(APP).iter().any(|name| shard_of(name) == shard))
+    Shard::new(mark, shard, |place| place.all_names(APP).iter().any(|name| shard_of(name) == shard))
 }
 
 fn shard_of(name: &str) -> usize {

@@ -129,6 +129,7 @@ impl Children {
             truth: self.truth,
             seed: self.settings.seed.wrapping_add(u64::from(number)),
             without: self.settings.without.clone(),
+            min_replicas: if slot % 2 == 1 { self.settings.min_replicas } else { 0 },
         };
         // Before it lives: no read is checked that an invalidation of it might bind.
         self.tell(Event::Started(number, now()));

@@ -157,7 +157,7 @@ impl Faults<'_> {
     }
 
     fn evict(&mut self, kind: Kind) {
-        let function = *self.random.choice(&Function::ALL).expect("there are functions");
+        let function = Function::draw(&mut self.random);
         let place = Place { function, record: self.random.u64(0..RECORDS) };
         let [entry, stamp] = place.names(APP);
         let name = if kind == Kind::EvictEntry { entry } else { stamp };

@@ -36,9 +36,21 @@ pub enum Counter {
     Stuck,
     /// Leases, flights and queued invalidations that were left when all was quiet.
     LeftOver,
+    /// Answers past their ttl, as it is allowed.
+    Stale,
+    /// Answers from a tier that there is nothing.
+    Absent,
+    /// Answers that were made of another function's kept value.
+    MadeOfKept,
+    /// Invalidations that were queued as whole functions: the journal was full.
+    Overflows,
+    /// Answers older than their function allows.
+    TooOld,
+    /// Answers from a tier that were not to be kept.
+    KeptAmiss,
 }
 
-const COUNTERS: usize = 9;
+const COUNTERS: usize = 15;
 
 /// The counters at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -32,6 +32,8 @@ pub struct Outcome {
     pub dead_leaders: u64,
     /// Reads for which each promise asked for some version, in the order of [`Promise::ALL`].
     pub bound: [u64; Promise::ALL.len()],
+    /// How often happened what is special about some functions and processes.
+    pub special: [(&'static str, u64); 4],
     /// The first read that was older than promised, with all that happened to its key.
     pub violation: Option<String>,
     /// How long it took until that was found.

@@ -104,6 +104,14 @@ impl Tally {
             self.processes,
         ));
         lines.push(format!(
+            "  {} answers past their ttl, {} kept ones that there is nothing, {} loads made of what is kept; {} times a \
+             full journal",
+            counts.get(Counter::Stale),
+            counts.get(Counter::Absent),
+            counts.get(Counter::MadeOfKept),
+            counts.get(Counter::Overflows),
+        ));
+        lines.push(format!(
             "  {} invalidations applied, {} queued; at most {} reads waited for their check",
             self.applied,
             self.queued,

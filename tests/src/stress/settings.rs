@@ -18,13 +18,22 @@ pub struct Settings {
     pub seed: u64,
     /// Rules that are taken away.
     pub without: Vec<Rule>,
+    /// What every second process waits for as its `min_replicas`; the others wait for none.
+    pub min_replicas: usize,
     /// Whether a line tells every five seconds how it goes.
     pub talks: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { processes: 4, time: Duration::from_mins(5), seed: fastrand::u64(..), without: Vec::new(), talks: true }
+        Self {
+            processes: 4,
+            time: Duration::from_mins(5),
+            seed: fastrand::u64(..),
+            without: Vec::new(),
+            min_replicas: 0,
+            talks: true,
+        }
     }
 }
 
@@ -52,6 +61,8 @@ pub struct ChildSettings {
     pub seed: u64,
     /// Rules that are taken away.
     pub without: Vec<Rule>,
+    /// Its `min_replicas`.
+    pub min_replicas: usize,
 }
 
 /// The first argument of a child.
@@ -70,6 +81,7 @@ impl ChildSettings {
             self.truth.to_string(),
             self.seed.to_string(),
             without.join(","),
+            self.min_replicas.to_string(),
         ]
         .into()
     }
@@ -81,7 +93,7 @@ impl ChildSettings {
     /// If they begin as those of a child and are none.
     #[must_use]
     pub fn from_arguments(arguments: &[String]) -> Option<Self> {
-        let [first, process, slot, slots, url, truth, seed, without] = arguments else { return None };
+        let [first, process, slot, slots, url, truth, seed, without, min_replicas] = arguments else { return None };
         if first != CHILD {
             return None;
         }
@@ -94,6 +106,7 @@ impl ChildSettings {
             truth: truth.parse().expect("the parent writes an address"),
             seed: number(seed),
             without: rules.map(|name| rule_named(name).expect("the parent writes names of rules")).collect(),
+            min_replicas: min_replicas.parse().expect("the parent writes numbers"),
         })
     }
 
@@ -107,6 +120,24 @@ impl ChildSettings {
     #[must_use]
     pub fn lease(&self) -> Duration {
         LEASE
+    }
+
+    /// Invalidations that its journal holds. In the upper half of the processes it overflows: whole functions are
+    /// invalid then.
+    #[must_use]
+    pub fn journal(&self) -> usize {
+        if self.is_small() { 3 } else { 4_096 }
+    }
+
+    /// Loads at a time without the server. The upper half of the processes waits for turns.
+    #[must_use]
+    pub fn load_limit(&self) -> usize {
+        if self.is_small() { 4 } else { 1_024 }
+    }
+
+    /// Who is behind a proxy and who is not takes turns: there are both in this half, and in the other.
+    fn is_small(&self) -> bool {
+        2 * self.slot.0 >= self.slot.1
     }
 
     /// The name of its application.
@@ -184,6 +215,7 @@ mod tests {
             truth: ([127, 0, 0, 1], 6380).into(),
             seed: u64::MAX,
             without: vec![Rule::Fence, Rule::Verdict],
+            min_replicas: 1,
         };
         assert_eq!(ChildSettings::from_arguments(&settings.arguments()), Some(settings));
         assert_eq!(ChildSettings::from_arguments(&["--minutes".to_owned()]), None);

@@ -19,6 +19,14 @@ const LINES: Duration = Duration::from_secs(5);
 /// How long all processes together may take to come to rest.
 const REST: Duration = Duration::from_mins(1);
 
+/// What has to happen for what is special about functions and processes to be tried.
+const SPECIAL: [(Counter, &str); 4] = [
+    (Counter::Stale, "answers past their ttl"),
+    (Counter::Absent, "kept answers that there is nothing"),
+    (Counter::MadeOfKept, "loads made of what another function keeps"),
+    (Counter::Overflows, "invalidations that found the journal full"),
+];
+
 /// The one who checks.
 pub(crate) struct Watch {
     pub(crate) checker: Checker,
@@ -161,6 +169,8 @@ impl Watch {
         for (counter, what) in [
             (Counter::Stuck, "tasks never came to an end"),
             (Counter::LeftOver, "leases, loads or queued invalidations were left when all was quiet"),
+            (Counter::TooOld, "values were served for longer than their functions allow"),
+            (Counter::KeptAmiss, "values were kept that were not to be kept"),
         ] {
             if counts.get(counter) > 0 {
                 self.problems.push(format!("{} {what}", counts.get(counter)));
@@ -182,6 +192,7 @@ impl Watch {
             invalidations: self.tally.applied + self.tally.queued,
             dead_leaders: self.tally.all_dead_leaders(),
             bound: Promise::ALL.map(|promise| self.checker.checked(promise).reads),
+            special: SPECIAL.map(|(counter, what)| (what, counts.get(counter))),
             violation: report,
             found_after: self.found_after,
             problems: self.problems,

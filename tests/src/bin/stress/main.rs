@@ -10,6 +10,8 @@
 //! rule taken away it still exits with 1 when a violation is found.
 
 #[cfg(unix)]
+mod answer;
+#[cfg(unix)]
 mod chaos;
 #[cfg(unix)]
 mod functions;

@@ -7,17 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use cache_runtime::{Cache, Delivery, Error, Outcome, Receipt, Token, explain};
-use cache_tests::history::{How, Reach, Read, Source, Version, now};
+use cache_runtime::{Cache, Delivery, Error, Lookup, Receipt, Token, explain};
+use cache_tests::history::{How, Reach, Source, Version, now};
 use cache_tests::stress::{ChildSettings, Counter, Function, GROUPS, IDS, Log, Place, RECORDS, REST, Truth};
 use futures::FutureExt as _;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{sleep, timeout};
 
-use crate::functions::{
-    GroupChanged, Origin, RecordChanged, Seen, UNLUCKY, bounded_grouped_entry, bounded_put_entry, bounded_single_entry,
-    call, strict_grouped_entry, strict_put_entry, strict_single_entry,
-};
+use crate::answer::Answer;
+use crate::functions::{GroupChanged, Origin, RecordChanged, Seen, UNLUCKY, call, invalidate, put};
 
 /// Tasks that work at a time.
 const TASKS: u64 = 24;
@@ -69,6 +67,9 @@ impl World {
             .redis(&settings.url)
             .max_staleness(settings.max_staleness())
             .lease(settings.lease())
+            .journal(settings.journal())
+            .load_limit(settings.load_limit())
+            .min_replicas(settings.min_replicas)
             .load_timeout(Duration::from_secs(3));
         let builder = settings.without.iter().fold(builder, |builder, rule| builder.without_rule(*rule));
         let cache = builder.build().await.expect("functions and settings are right");
@@ -130,40 +131,26 @@ impl World {
             Reading::Plain | Reading::Watched => None,
         };
         let began = now();
-        let (answer, source) = match token {
+        let (called, lookups) = match token {
             Some((token, _)) => self.cache.after(&token).scope(self.watched(place)).await,
-            None if how == Reading::Plain => (self.caught(place).await, Source::Unknown),
+            None if how == Reading::Plain => (self.caught(place).await, Vec::new()),
             None => self.watched(place).await,
         };
-        let Some(Seen { version, by, at }) = answer else { return self.log.count(Counter::CallsFailed) };
-        self.log.read(Read {
-            key: place.number(),
-            version,
-            began,
-            ended: now(),
-            strict: place.function.is_strict(),
-            token: token.map_or(0, |(_, version)| version),
-            source,
-            loaded_by: by,
-            loaded_at: at,
-        });
+        let Some(seen) = called else { return self.log.count(Counter::CallsFailed) };
+        let answer = Answer { place, began, ended: now(), seen, source: Source::of(&lookups) };
+        answer.check(&lookups, &self.log);
+        let token = token.map_or(0, |(_, version)| version);
+        // What is committed only now makes the check of a missing value milder, never harder.
+        let newest = if answer.seen.is_none() { self.truth.version(place.counter()).await } else { 0 };
+        self.log.read(answer.read(self.settings.process, token, newest));
     }
 
-    async fn watched(&self, place: Place) -> (Option<Seen>, Source) {
-        let (answer, lookups) = explain(self.caught(place)).await;
-        let source = lookups.last().map(|lookup| match lookup.outcome() {
-            Outcome::HitL1 => Source::Near,
-            Outcome::HitL2 => Source::Second,
-            Outcome::Loaded => Source::Load,
-            Outcome::Joined => Source::Joined,
-            Outcome::Bypassed(_) => Source::Bypass,
-            _ => Source::Unknown,
-        });
-        (answer, source.unwrap_or_default())
+    async fn watched(&self, place: Place) -> (Option<Option<Seen>>, Vec<Lookup>) {
+        explain(self.caught(place)).await
     }
 
     /// Nothing if the load failed or panicked.
-    async fn caught(&self, place: Place) -> Option<Seen> {
+    async fn caught(&self, place: Place) -> Option<Option<Seen>> {
         AssertUnwindSafe(call(place, &self.origin)).catch_unwind().await.ok()?.ok()
     }
 
@@ -188,6 +175,9 @@ impl World {
         }
         let began = now();
         let (reach, token) = act().await;
+        if self.cache.health().queued() > self.settings.journal() {
+            self.log.count(Counter::Overflows);
+        }
         self.log.invalidated(began, how, reach, written.iter().map(|(place, version)| (place.number(), *version)));
         if let Some(token) = token {
             let (place, version) = written[fastrand::usize(0..written.len())];
@@ -201,11 +191,7 @@ impl World {
         let version = self.truth.commit(place.counter()).await;
         self.log.count(Counter::Writes);
         let (began, by) = (now(), self.settings.process);
-        let (seen, group, id) = (Seen { version, by, at: began }, place.group(), place.id());
-        let receipt = match place.function {
-            Function::StrictPut => strict_put_entry(group, id).put(seen).await,
-            _ => bounded_put_entry(group, id).put(seen).await,
-        };
+        let receipt = put(place, Seen { version, by, at: began, kept: began }).await;
         let (reach, _) = reach(&receipt);
         self.log.invalidated(began, How::Put, reach, [(place.number(), version)]);
     }
@@ -266,7 +252,7 @@ impl Worker {
     }
 
     async fn read(&mut self) {
-        let place = self.place(&Function::ALL);
+        let place = Place { function: Function::draw(&mut self.random), record: self.record() };
         let how = match self.random.u32(0..8) {
             0..3 => Reading::Plain,
             3..7 => Reading::Watched,
@@ -334,16 +320,8 @@ impl Worker {
     }
 
     async fn invalidate(&mut self) -> Place {
-        let (world, place) = (Arc::clone(&self.world), self.place(&Function::SHARED));
-        let (group, id) = (place.group(), place.id());
-        let act = || async {
-            reach(&match place.function {
-                Function::StrictGrouped => strict_grouped_entry(group, id).invalidate().await,
-                Function::StrictSingle => strict_single_entry(group, id).invalidate().await,
-                Function::BoundedGrouped => bounded_grouped_entry(group, id).invalidate().await,
-                _ => bounded_single_entry(group, id).invalidate().await,
-            })
-        };
+        let (world, place) = (Arc::clone(&self.world), self.place(&Function::ALONE));
+        let act = || async { reach(&invalidate(place).await) };
         world.write(How::Entry, &[place.function], place.record..place.record + 1, act).await;
         place
     }
@@ -352,20 +330,17 @@ impl Worker {
     async fn invalidate_put(&mut self, place: Place) {
         let world = Arc::clone(&self.world);
         let _writer = world.writers[writer(place)].lock().await;
-        let (group, id) = (place.group(), place.id());
-        let act = || async {
-            reach(&match place.function {
-                Function::StrictPut => strict_put_entry(group, id).invalidate().await,
-                _ => bounded_put_entry(group, id).invalidate().await,
-            })
-        };
+        let act = || async { reach(&invalidate(place).await) };
         world.write(How::Entry, &[place.function], place.record..place.record + 1, act).await;
     }
 
     /// Some records are read and written more than others.
     fn place(&mut self, functions: &[Function]) -> Place {
-        let record = self.random.u64(0..RECORDS).min(self.random.u64(0..RECORDS));
-        Place { function: *self.random.choice(functions).expect("there are functions"), record }
+        Place { function: *self.random.choice(functions).expect("there are functions"), record: self.record() }
+    }
+
+    fn record(&mut self) -> u64 {
+        self.random.u64(0..RECORDS).min(self.random.u64(0..RECORDS))
     }
 
     /// One of the places that only this process puts.
