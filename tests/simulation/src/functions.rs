@@ -8,7 +8,7 @@ use cache_runtime::{Error, Event, Peek, Receipt, cached};
 use cache_tests::history::{KeyNumber, Nanos, ProcessNumber, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::shared::shared;
+use crate::shared::{Loading, shared};
 use crate::world::{now, sleep};
 
 /// Groups of records.
@@ -221,7 +221,7 @@ pub(crate) enum Fate {
 impl Origin {
     async fn load(&self, function: Function, group: u64, id: u64) -> Result<Seen, Unlucky> {
         let place = Place { function, record: group * IDS + id };
-        let at = now();
+        let (at, _loading) = (now(), self.begin(function, group, id));
         let (before, after, fate) = shared().draw_load();
         pause(before).await;
         let version = shared().version(place.counter());
@@ -231,6 +231,11 @@ impl Origin {
             Fate::Fails => Err(Unlucky),
             Fate::Panics => panic!("{UNLUCKY}"),
         }
+    }
+
+    /// A load of this function begins.
+    fn begin(&self, function: Function, group: u64, id: u64) -> Loading {
+        shared().begin_load(Place { function, record: group * IDS + id }, self.process)
     }
 
     async fn load_or_panic(&self, function: Function, group: u64, id: u64) -> Seen {
@@ -313,12 +318,14 @@ async fn near_stale(group: u64, id: u64, #[cache(skip)] origin: Origin) -> Resul
 
 #[cached(ttl = "2s", key = "nested:<group>:<id>", l1 = off, invalidate_on = "RecordChanged")]
 async fn nested(group: u64, id: u64, #[cache(skip)] origin: &Origin) -> Result<Seen, Unlucky> {
+    let _loading = origin.begin(Function::Nested, group, id);
     take_time().await;
     Ok((*bounded(group, id, *origin).await).clone())
 }
 
 #[cached(ttl = "2s", key = "over-near:<group>:<id>", invalidate_on = "RecordChanged")]
 async fn over_near(group: u64, id: u64, #[cache(skip)] origin: Origin) -> Result<Seen, Unlucky> {
+    let _loading = origin.begin(Function::OverNear, group, id);
     near(group, id, origin).await
 }
 
@@ -331,6 +338,7 @@ async fn nested_near(group: u64, id: u64, #[cache(skip)] origin: Origin) -> Resu
 
 #[cached(ttl = "2s", key = "deep:<group>:<id>", invalidate_on = "RecordChanged")]
 async fn deep(group: u64, id: u64, #[cache(skip)] origin: Origin) -> Result<Seen, Unlucky> {
+    let _loading = origin.begin(Function::Deep, group, id);
     take_time().await;
     nested(group, id, &origin).await
 }

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use cache_tests::history::{Checker, Invalidation, KeyNumber, Nanos, ProcessNumber, Promise, Reach, Record, Version};
+use cache_tests::history::{
+    Checker, Invalidation, KeyNumber, Nanos, ProcessNumber, Promise, Reach, Record, Version, nanos,
+};
 
-use crate::functions::Place;
+use crate::functions::{Function, Place};
+use crate::plan::{Plan, What};
 use crate::run::{Outcome, Run};
+use crate::shared::Load;
 
 /// Judges a run that has come to its end.
 pub(crate) fn judge(run: &mut Run<'_>) -> Outcome {
@@ -13,8 +17,10 @@ pub(crate) fn judge(run: &mut Run<'_>) -> Outcome {
     check_promises(run, &mut outcome);
     outcome.violations.extend(unrest(run));
     check_truth(run, &mut outcome);
+    let alone = check_loads(run, &mut outcome);
     let state = run.shared.state();
     outcome.counts = state.counts;
+    outcome.counts.alone = alone;
     outcome.counts.events = run.world.events();
     outcome.violations.extend(state.problems.iter().cloned());
     outcome.timeline = state.lines.iter().map(|(at, line)| format!("{:>12.3}  {line}", millis(*at))).collect();
@@ -137,3 +143,82 @@ fn check_truth(run: &Run<'_>, outcome: &mut Outcome) {
         }
     }
 }
+
+/// P7 across processes: while nothing goes wrong, a key is loaded by one at a time, in all of them. Returns how many loads
+/// had to be alone.
+fn check_loads(run: &Run<'_>, outcome: &mut Outcome) -> u64 {
+    if !is_calm(run.plan) {
+        return 0;
+    }
+    let state = run.shared.state();
+    let mut of: BTreeMap<KeyNumber, Vec<Load>> = BTreeMap::new();
+    for load in state.loads.iter().filter(|load| load.began >= WARM && has_one_lease(load.place.function)) {
+        of.entry(load.place.number()).or_default().push(*load);
+    }
+    for (key, loads) in &of {
+        let invalid = invalidations(run, &state.records, *key);
+        for (number, second) in loads.iter().enumerate() {
+            for first in loads[..number].iter().filter(|first| first.ended > second.began) {
+                if !are_excused(run, first, second, &invalid) {
+                    outcome.violations.push(two_at_a_time(first, second));
+                }
+            }
+        }
+    }
+    of.values().map(|loads| loads.len() as u64).sum()
+}
+
+fn two_at_a_time(first: &Load, second: &Load) -> String {
+    let place = first.place;
+    let told = |load: &Load| {
+        format!("process {} from {:.3} to {:.3} ms", load.process, millis(load.began), millis(load.ended))
+    };
+    format!("{place:?} is loaded by two at a time: {}, and {}", told(first), told(second))
+}
+
+/// By then all processes have told the server what they can load.
+const WARM: Nanos = 100_000_000;
+
+/// Whether nothing goes wrong in it: every load ends soon, with a value, and the second tier always answers in time.
+fn is_calm(plan: &Plan) -> bool {
+    let settings = &plan.settings;
+    let has_faults = plan.steps.iter().any(|step| matches!(step.what, What::Fault(..)));
+    let have_loads = settings.failing + settings.panicking + settings.slow > 0;
+    // All that a leader asks the second tier for takes one `op_timeout` at most.
+    let is_quick = 8 * settings.delays.longest.max(settings.delays.most) < nanos(settings.op_timeout);
+    !has_faults && !have_loads && is_quick
+}
+
+/// Whether its loads have the lease of their key: not those that have no second tier, that are refreshes beside a value,
+/// or whose output may not be kept.
+fn has_one_lease(function: Function) -> bool {
+    use Function::{Near, NearStale, NestedNear, Optional, Stale};
+    !matches!(function, Near | NearStale | NestedNear | Optional | Stale)
+}
+
+/// From when to when something made this key invalid.
+fn invalidations(run: &Run<'_>, records: &[(ProcessNumber, Record)], key: KeyNumber) -> Vec<(Nanos, Nanos)> {
+    let of_processes = records.iter().filter_map(|(_, record)| match record {
+        Record::Invalidation(one) if one.key == key => Some((one.began, one.returned)),
+        Record::Invalidation(_) | Record::Read(_) => None,
+    });
+    // Whoever only tells the bus leaves it to those who read it.
+    let told = run.plan.steps.iter().filter(|step| match step.what {
+        What::Tell(record) => Place::of_record(record).any(|place| place.number() == key),
+        What::Operation(..) | What::Fault(..) => false,
+    });
+    let told = told.map(|step| (step.at, step.at + nanos(run.plan.settings.max_staleness)));
+    of_processes.chain(told).collect()
+}
+
+/// Whether the first load had lost its lease before the second began, or the second went without one because too much was
+/// lost before.
+fn are_excused(run: &Run<'_>, first: &Load, second: &Load, invalid: &[(Nanos, Nanos)]) -> bool {
+    let within = |from: Nanos| invalid.iter().filter(move |(began, ended)| *began <= second.began && *ended >= from);
+    let lease_taken = first.began.saturating_sub(nanos(run.plan.settings.op_timeout));
+    let lost = within(second.began.saturating_sub(nanos(run.plan.settings.load_timeout))).count();
+    within(lease_taken).next().is_some() || lost >= MOST_LOST
+}
+
+/// After so many lost loads of others a caller loads for itself.
+const MOST_LOST: usize = 3;

@@ -201,6 +201,17 @@ impl Plan {
         draw::plan(seed, without)
     }
 
+    /// The same while nothing goes wrong: the second tier always answers in time, and every load ends soon, with a value.
+    #[must_use]
+    pub fn calm(mut self) -> Self {
+        self.steps.retain(|step| !matches!(step.what, What::Fault(..)));
+        let settings = &mut self.settings;
+        (settings.failing, settings.panicking, settings.slow) = (0, 0, 0);
+        settings.delays.longest = settings.delays.most;
+        (settings.op_timeout, settings.bus_goes_on) = (Duration::from_millis(100), true);
+        self
+    }
+
     /// The same with some of its steps.
     pub(crate) fn with(&self, steps: Vec<Step>) -> Self {
         Self { steps, ..self.clone() }

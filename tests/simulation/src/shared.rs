@@ -38,12 +38,37 @@ pub(crate) struct State {
     pub(crate) under_way: BTreeMap<ProcessNumber, usize>,
     /// What was done to the server's clock.
     pub(crate) clock: Changes,
+    /// Every load there was.
+    pub(crate) loads: Vec<Load>,
     pub(crate) problems: Vec<String>,
     pub(crate) lines: Vec<(Nanos, String)>,
     /// Loads that ended, calls that were answered or failed.
     pub(crate) counts: Counts,
     /// All is healed, and loads are well.
     is_quiet: bool,
+}
+
+/// A load, from when its function's body began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) place: Place,
+    pub(crate) process: ProcessNumber,
+    pub(crate) began: Nanos,
+    /// When it had an output, or was dropped.
+    pub(crate) ended: Nanos,
+}
+
+/// One that is under way in the run of this thread.
+pub(crate) struct Loading {
+    number: usize,
+}
+
+impl Drop for Loading {
+    fn drop(&mut self) {
+        if let Some(load) = shared().state().loads.get_mut(self.number) {
+            load.ended = now();
+        }
+    }
 }
 
 /// What a run did.
@@ -59,6 +84,8 @@ pub struct Counts {
     pub queued: u64,
     /// Loads that were begun.
     pub loads: u64,
+    /// Of them, those that had to be the only one of their key.
+    pub alone: u64,
     /// Everything that happened: pieces that arrived, sleeps that ended.
     pub events: u64,
 }
@@ -70,6 +97,7 @@ impl std::ops::AddAssign for Counts {
         self.invalidations += more.invalidations;
         self.queued += more.queued;
         self.loads += more.loads;
+        self.alone += more.alone;
         self.events += more.events;
     }
 }
@@ -146,6 +174,13 @@ impl Shared {
 
     pub(crate) fn be_quiet(&self) {
         self.state().is_quiet = true;
+    }
+
+    /// A load begins, and lasts until this is dropped.
+    pub(crate) fn begin_load(&self, place: Place, process: ProcessNumber) -> Loading {
+        let loads = &mut self.state().loads;
+        loads.push(Load { place, process, began: now(), ended: Nanos::MAX });
+        Loading { number: loads.len() - 1 }
     }
 
     /// How long a load takes before and after it reads, and how it ends.

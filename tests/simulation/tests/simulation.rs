@@ -28,6 +28,18 @@ fn no_seed_breaks_a_promise() {
     assert!(report.counts.queued > 0 && report.counts.unanswered > 0, "nothing went wrong: {:?}", report.counts);
 }
 
+#[test]
+fn while_nothing_goes_wrong_a_key_is_loaded_by_one_process_at_a_time() {
+    silence_expected_panics();
+    let mut alone = 0;
+    for seed in FIRST_OF_ALL..FIRST_OF_ALL + SEEDS {
+        let outcome = run(&Plan::of(seed, &[]).calm(), false);
+        assert!(outcome.violations.is_empty(), "seed {seed}, calm: {}", outcome.violations[0]);
+        alone += outcome.counts.alone;
+    }
+    assert!(alone > 10 * SEEDS, "{alone} loads say nothing");
+}
+
 /// Seeds that have failed, and what was wrong. Each failed until that was mended.
 const FAILED: &[(u64, &str)] = &[
     (514, "`everywhere` believed a list of processes that the server had from before a failover"),
