@@ -1,10 +1,15 @@
-//! The same search over the caches that are commonly written by hand: it finds what they keep too long.
+//! The same search over the caches that are commonly used, and those that are commonly written by hand: it finds what they
+//! keep too long.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 
-use cache_runtime::testing::{Coherence, Incoherence, RedisServer};
+use cache_runtime::testing::{Coherence, Incoherence, RedisServer, assert_coherent};
 use cache_tests::Reply;
+use futures::FutureExt as _;
+use moka::future::Cache as Moka;
 use tokio::task::yield_now;
 
 /// Runs of each search.
@@ -31,7 +36,32 @@ async fn commit(source: &Table, key: u64, version: u64) {
     source.lock().expect("nobody panics with it").insert(key, version);
 }
 
-/// What `moka`'s `get_with` and its like promise: one load for each key, kept whatever happens meanwhile.
+/// `moka` as its documentation says: `get_with` to read, `invalidate` behind the commit.
+async fn moka_get_with(seed: u64) -> Result<(), Incoherence> {
+    let (source, kept) = (Table::default(), Moka::new(1_000));
+    let read = async |key| kept.get_with(key, load(&source, key)).await;
+    let write = async |key, version| {
+        commit(&source, key, version).await;
+        kept.invalidate(&key).await;
+    };
+    Coherence::new().seed(seed).check(read, write).await.map(drop)
+}
+
+/// The same with `try_get_with`.
+async fn moka_try_get_with(seed: u64) -> Result<(), Incoherence> {
+    let (source, kept) = (Table::default(), Moka::new(1_000));
+    let read = async |key| {
+        let loaded = kept.try_get_with(key, async { Ok::<_, Infallible>(load(&source, key).await) }).await;
+        loaded.expect("no load fails")
+    };
+    let write = async |key, version| {
+        commit(&source, key, version).await;
+        kept.invalidate(&key).await;
+    };
+    Coherence::new().seed(seed).check(read, write).await.map(drop)
+}
+
+/// One load for each key, kept whatever happens meanwhile, written by hand.
 async fn get_with(seed: u64) -> Result<(), Incoherence> {
     let (source, kept) = (Table::default(), Table::default());
     let loading = tokio::sync::Mutex::new(());
@@ -80,6 +110,40 @@ async fn set_nx(server: &RedisServer, seed: u64) -> Result<(), Incoherence> {
         ask(&["DEL", &format!("entry:{key}")]);
     };
     Coherence::new().seed(seed).operations(4_000).check(read, write).await.map(drop)
+}
+
+#[tokio::test]
+async fn moka_is_found_out() {
+    for seed in 0..RUNS {
+        moka_get_with(seed).await.expect_err("a load that was overtaken is kept");
+        moka_try_get_with(seed).await.expect_err("a load that was overtaken is kept");
+    }
+}
+
+/// What a service's own test would say of it.
+#[tokio::test]
+async fn moka_is_not_coherent() {
+    let (source, kept) = (Table::default(), Moka::new(1_000));
+    let read = async |key| kept.get_with(key, load(&source, key)).await;
+    let write = async |key, version| {
+        commit(&source, key, version).await;
+        kept.invalidate(&key).await;
+    };
+    let asserted = AssertUnwindSafe(assert_coherent(read, write)).catch_unwind().await;
+    let panic = asserted.expect_err("a load that was overtaken is kept");
+    let said = panic.downcast_ref::<String>().expect("it is a text");
+    assert!(said.contains("version"), "{said}");
+}
+
+/// It does not find what is not there.
+#[tokio::test]
+async fn without_a_cache_nothing_is_found() {
+    for seed in 0..RUNS {
+        let source = Table::default();
+        let read = async |key| load(&source, key).await;
+        let write = async |key, version| commit(&source, key, version).await;
+        Coherence::new().seed(seed).operations(10_000).check(read, write).await.map(drop).expect("everybody loads");
+    }
 }
 
 #[tokio::test]
