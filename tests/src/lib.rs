@@ -5,11 +5,11 @@ pub mod eventually;
 
 #[cfg(unix)]
 mod certificates;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "harness"))]
 pub mod chaos;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "harness"))]
 pub mod cluster;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "harness"))]
 pub mod fleet;
 #[cfg(unix)]
 pub mod on_redis;
@@ -19,35 +19,46 @@ pub mod process;
 pub mod redis_server;
 #[cfg(unix)]
 pub mod scratch;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "harness"))]
 pub mod sentinels;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "harness"))]
 pub mod stress;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cache_runtime::Cache;
+#[cfg(feature = "harness")]
 use cache_runtime::testing::Rule;
+use cache_runtime::{Builder, Cache};
 use tokio::sync::Semaphore;
 
-#[cfg(unix)]
+#[cfg(all(unix, feature = "harness"))]
 pub use cache_runtime::testing::{fault_proxy, port as ports};
+#[cfg(feature = "harness")]
 pub use cache_runtime::testing::{history, resp};
 pub use eventually::{eventually, eventually_ok};
 pub use resp::Reply;
 
-#[cfg(unix)]
+#[cfg(all(unix, feature = "harness"))]
 pub use cluster::Cluster;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "harness"))]
 pub use fault_proxy::{Fault, FaultProxy};
-#[cfg(unix)]
+#[cfg(all(unix, feature = "harness"))]
 pub use fleet::Fleet;
 #[cfg(unix)]
 pub use redis_server::RedisServer;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "harness"))]
 pub use sentinels::Sentinels;
+
+/// The runtime's own, which is not there in what ships.
+#[cfg(all(unix, not(feature = "harness")))]
+#[path = "../../cache-runtime/src/testing/port.rs"]
+pub mod ports;
+/// The runtime's own, which is not there in what ships.
+#[cfg(not(feature = "harness"))]
+#[path = "../../cache-runtime/src/testing/resp.rs"]
+pub mod resp;
 
 /// A cache for one test.
 ///
@@ -55,7 +66,7 @@ pub use sentinels::Sentinels;
 ///
 /// If the annotated functions of the test contradict each other.
 pub async fn cache() -> Cache {
-    cache_without(&[]).await
+    build(Cache::builder("test")).await
 }
 
 /// A cache for one test, with some rules of the protocol taken away.
@@ -63,8 +74,12 @@ pub async fn cache() -> Cache {
 /// # Panics
 ///
 /// If the annotated functions of the test contradict each other.
+#[cfg(feature = "harness")]
 pub async fn cache_without(rules: &[Rule]) -> Cache {
-    let builder = rules.iter().fold(Cache::builder("test"), |builder, rule| builder.without_rule(*rule));
+    build(rules.iter().fold(Cache::builder("test"), |builder, rule| builder.without_rule(*rule))).await
+}
+
+async fn build(builder: Builder) -> Cache {
     builder.build().await.expect("the functions of this test do not contradict each other")
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "harness")]
 use cache_runtime::testing::Rule;
 use cache_runtime::{Builder, Cache};
 
@@ -13,6 +14,7 @@ use crate::redis_server::RedisServer;
 /// # Panics
 ///
 /// If it cannot be built, or does not find the bus within seconds.
+#[cfg(feature = "harness")]
 pub async fn process(url: &str, rules: &[Rule]) -> Cache {
     process_with(url, |builder| rules.iter().fold(builder, |builder, rule| builder.without_rule(*rule))).await
 }
@@ -21,7 +23,7 @@ pub async fn process(url: &str, rules: &[Rule]) -> Cache {
 ///
 /// # Panics
 ///
-/// As [`process`].
+/// If it cannot be built, or does not find the bus within seconds.
 pub async fn process_with(url: &str, set: impl FnOnce(Builder) -> Builder) -> Cache {
     let builder = Cache::builder("test").redis(url).op_timeout(Duration::from_secs(2));
     let cache = set(builder).build().await.expect("the functions of this test do not contradict each other");

@@ -115,6 +115,7 @@ impl RedisServer {
     }
 
     /// The port of the cluster's bus.
+    #[cfg(feature = "harness")]
     pub(crate) fn cluster_port(&self) -> u16 {
         self.second_port.number()
     }

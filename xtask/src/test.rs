@@ -38,6 +38,8 @@ fn plan(extent: Extent) -> Steps {
     if extent == Extent::Full {
         steps.add("model: every state of the small configurations, every mutant", || model::run(&[]));
         steps.add("simulation: 20,000 seeds", || simulate::run(&[]));
+        steps.add("unit tests of the runtime without its default features", test_bare_runtime);
+        steps.add("tests with the features that ship", test_what_ships);
     }
     // Last, so that the closing lines of `cargo test` stay at the end of a log.
     steps.add("tests: unit, integration, UI, examples, documentation", || {
@@ -54,6 +56,18 @@ fn clippy_everything() -> Result<(), Failure> {
 fn clippy_bare_runtime() -> Result<(), Failure> {
     let bare = ["clippy", "--package", "cache-runtime", "--no-default-features"];
     Invocation::cargo(&[&bare[..], &["--", "-D", "warnings"]].concat()).run()
+}
+
+/// Without `bincode` another codec is the default, and without `metrics` nothing is counted for exporters.
+fn test_bare_runtime() -> Result<(), Failure> {
+    let bare = ["test", "--package", "cache-runtime", "--no-default-features", "--features", "testing"];
+    Invocation::cargo(&[&bare[..], &["--lib"]].concat()).run()
+}
+
+/// All other tests have what is for tests only compiled in, down to the hit path.
+fn test_what_ships() -> Result<(), Failure> {
+    let tests = ["--test", "shipped", "--test", "hits", "--test", "events"];
+    Invocation::cargo(&[&["test", "--package", "cache-tests", "--no-default-features"][..], &tests].concat()).run()
 }
 
 fn documentation() -> Result<(), Failure> {

@@ -36,6 +36,7 @@ impl RedisOptions {
         Self { kind: Kind::ClusterNode, ..Self::default() }
     }
 
+    #[cfg(feature = "harness")]
     pub(crate) fn sentinel() -> Self {
         Self { kind: Kind::Sentinel, ..Self::default() }
     }
