@@ -1,7 +1,14 @@
 //! The bus and who reads it, against those who are served meanwhile: a value that was promised to be gone is served for
 //! `max_staleness` at most, whatever the order of things is.
 //!
-//! The runtime's own fences and right; a bus that loses nothing, whose reader may be slow in every place.
+//! The runtime's own are the fences (`epochs.rs`) and the right (`right.rs`). Written again, since theirs cannot be compiled
+//! without tokio, a client and a map, are three orders of a few lines each: [`World::probe`] is `turn`, `apply` and `extend`
+//! of `bus/prober.rs`; [`World::kept`] is `Node::kept` and its like in `node.rs`, the right before the fence, with
+//! `Entry::freshness` of `l1.rs`; [`World::read`] is a load under the fence from before it. What is tried here is that these
+//! orders suffice, and that each other one does not. That the runtime's reader has them, `runtime::bus::tests` hold
+//! (`what_others_publish_is_unlinked_then_fenced_off_then_delivered`, `the_right_begins_when_the_bus_was_asked`). That its
+//! hits have them, no test holds: between the two looks of a hit there is no step, and a test would have to be as fast.
+//! The bus loses nothing, and its reader may be slow in every place.
 
 use shuttle::thread;
 

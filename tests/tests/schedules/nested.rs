@@ -1,4 +1,8 @@
 //! A load inside a load, against an invalidation that names both of their keys: one after the other.
+//!
+//! The runtime's own are the fences and how they are bumped together (`epochs.rs`). Written again, in a few lines, is a read
+//! that is made of another one ([`Process::read`]), and how many rounds there are (`Rules::most_rounds`, of which only the
+//! number counts). What loads inside loads take from where is in `tests/nested.rs`, over the runtime itself.
 
 use shuttle::thread;
 
