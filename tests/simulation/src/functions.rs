@@ -234,7 +234,7 @@ impl Origin {
     }
 
     /// A load of this function begins.
-    fn begin(&self, function: Function, group: u64, id: u64) -> Loading {
+    fn begin(self, function: Function, group: u64, id: u64) -> Loading {
         shared().begin_load(Place { function, record: group * IDS + id }, self.process)
     }
 

@@ -36,9 +36,10 @@ impl Answer {
             log.count(Counter::MadeOfKept);
         }
         let Some(seen) = &self.seen else {
-            return if is_kept {
-                log.count(Counter::Absent)
-            };
+            if is_kept {
+                log.count(Counter::Absent);
+            }
+            return;
         };
         let age = self.began.saturating_sub(seen.kept);
         if age > nanos(self.place.function.longest_life() + MARGIN) {
