@@ -248,7 +248,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         model: &["Recent"],
         pins: &[
             "runtime::bus::tests::the_latest_invalidations_are_repeated_to_another_server",
-            "runtime::journal::tests::the_ten_seconds_before_the_servers_were_last_well_are_repeated",
+            "runtime::bus::tests::what_is_repeated_waits_before_memory_is_emptied",
         ],
         ..impossible("nothing repeated after a failover", OF_THE_MODEL)
     },
@@ -311,7 +311,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         model: &["ImmortalLease"],
-        pins: &["runtime::redis::store::tests::leases::a_lease_ends_by_itself"],
+        pins: &["runtime::redis::store::tests::leases::one_of_two_takes_the_lease"],
         ..impossible("leases without a lifetime", OF_THE_MODEL)
     },
 ];
