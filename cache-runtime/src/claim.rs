@@ -12,6 +12,7 @@
 //! than a value, and has no stamps to be read, it takes the lease at once: a miss has one round trip less.
 
 mod allowance;
+mod refresh;
 
 use std::mem;
 use std::pin::pin;
@@ -30,7 +31,7 @@ use crate::instant::Instant;
 use crate::key::Key;
 use crate::lease::Lease;
 use crate::metric::Metric;
-use crate::read::Missed;
+use crate::read::{Missed, Tenure};
 use crate::redis::Reading;
 use crate::second::Second;
 use crate::shape::Kept;
@@ -39,6 +40,7 @@ use crate::stored::{Opened, Opening, Stored};
 use crate::timer;
 
 pub(crate) use self::allowance::Allowance;
+pub(crate) use self::refresh::Refresh;
 
 /// Tries after which a key that changes all the time is loaded without a lease.
 const MOST_TRIES: u32 = 8;
@@ -47,9 +49,6 @@ const MOST_TRIES: u32 = 8;
 /// after the other.
 const MOST_WAITED_FOR: u32 = 3;
 
-/// The longest that one refresh keeps others from trying.
-const MOST_REFRESH: Duration = Duration::from_secs(10);
-
 /// The pause before another process's load is looked at again, at first and at most.
 const POLLS: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(200));
 
@@ -57,21 +56,12 @@ const POLLS: (Duration, Duration) = (Duration::from_millis(25), Duration::from_m
 pub(crate) enum Claim {
     /// A value.
     Hit(Stored),
-    /// A value past its lifetime; where the right to replace it is ours, with that.
-    Stale(Stored, Option<Refresh>),
+    /// A value past its lifetime; where it is this process that refreshes it, with what it may do with the newer one.
+    Stale(Stored, Option<Tenure>),
     /// The right to fill the entry.
     Lease(Lease),
     /// Nothing: it is away, or refuses, or the key changes too fast.
     Without,
-}
-
-/// The right to replace a value by a newer one, if it still stands there then.
-#[derive(Clone, Debug)]
-pub(crate) struct Refresh {
-    /// The beginning of its slot.
-    pub(crate) head: Vec<u8>,
-    /// The stamps of its groups from before the load.
-    pub(crate) snapshot: Vec<Stamp>,
 }
 
 /// A leader in the second tier.
@@ -95,7 +85,7 @@ pub(crate) enum Look {
 
 impl Look {
     /// What was found, taken out of it.
-    fn take_claim(&mut self, refresh: Option<Refresh>) -> Claim {
+    fn take_claim(&mut self, refresh: Option<Tenure>) -> Claim {
         match mem::replace(self, Self::CoolDown) {
             Self::Hit(stored) => Claim::Hit(stored),
             Self::Stale(found) => Claim::Stale(found.0, refresh),
@@ -203,7 +193,7 @@ impl Search<'_> {
                 Look::Hit(_) | Look::CoolDown => return Ok(look.take_claim(None)),
                 Look::Stale(found) => {
                     let (_, slot, stamps) = &**found;
-                    let refresh = Box::pin(self.refresh(slot, stamps)).await?;
+                    let refresh = Box::pin(self.refresh(slot, stamps)).await;
                     return Ok(look.take_claim(refresh));
                 }
                 Look::Take(over) => {
@@ -258,18 +248,6 @@ impl Search<'_> {
 
     fn entry(&self) -> &str {
         self.claiming.missed.address.entry()
-    }
-
-    /// One refresh at a time in all processes: whoever takes the refresh lease of the value.
-    async fn refresh(&mut self, slot: &[u8], stamps: &[Option<Stamp>]) -> Result<Option<Refresh>, Fault> {
-        let head = slot[..HEAD].to_vec();
-        let etag = Token(*head.last_chunk().expect("the beginning ends with the token"));
-        let lease = self.claiming.missed.load_timeout().min(MOST_REFRESH);
-        let (whole, store) = (self.claiming.second.settings.op_timeout, &self.claiming.second.store);
-        let refresh = pin!(store.refresh(self.claiming.missed.address.entry(), etag, lease));
-        let is_ours = self.allowance.spend(whole, refresh).await?;
-        let snapshot = stamps.iter().copied().collect::<Option<Vec<_>>>().filter(|_| is_ours);
-        Ok(snapshot.map(|snapshot| Refresh { head, snapshot }))
     }
 
     /// What is of another type than a value shows to no read, only to who wants to write there.

@@ -12,11 +12,15 @@
 //! * **F5** is the caller's: it counts how often it lost.
 //! * **F6 hand-over**: a dropped leader wakes everybody who waits, and they join again; nobody inherits a cancellation.
 //!
+//! A [refresh](Lead::refresh) runs beside the flight of its key: nobody joins it.
+//!
 //! Decisions are made under a lock, by functions that do not wait; wakers are called outside.
 
 // Where the file lies: tests compile it as a module of theirs, against threads that they explore.
 #[path = "flight/follow.rs"]
 mod follow;
+#[path = "flight/refresh.rs"]
+mod refresh;
 
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
@@ -66,6 +70,8 @@ struct Flight<K, V> {
     fence: u64,
     /// How many loads failed one after another before this one, as seen by its leader.
     failures: u32,
+    /// Its key is served meanwhile: it takes it from nobody, and nobody joins.
+    is_refresh: bool,
     state: Mutex<State<V>>,
 }
 
@@ -139,13 +145,13 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
         let hash = self.hasher.hash_one(key);
         let shard = self.shard(hash);
         let mut flights = lock(&shard.flights);
-        let known = flights.find_mut(hash, |flight| flight.key == *key);
+        let known = flights.find_mut(hash, |flight| !flight.is_refresh && flight.key == *key);
         if let Some(flight) = &known
             && let Some(follow) = shard.follow(flight, fence, now, strict)
         {
             return Turn::Follow(follow);
         }
-        let flight = Arc::new(Flight::new(shard.name(), (key.clone(), hash), fence, failures));
+        let flight = Arc::new(Flight { failures, ..Flight::new(shard.name(), (key.clone(), hash), fence) });
         match known {
             Some(known) => {
                 known.succeeded_by(&flight);
@@ -165,7 +171,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
         self.shard(follow.flight.hash).remove(&follow.flight)
     }
 
-    /// How many flights hold their key.
+    /// How many flights there are that hold their key, and refreshes.
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(&shard.flights).len()).sum()
     }
@@ -212,7 +218,7 @@ impl<K: Eq, V: Clone> Shard<K, V> {
 }
 
 impl<K, V: Clone> Flight<K, V> {
-    fn new(id: FlightId, (key, hash): (K, u64), fence: u64, failures: u32) -> Self {
+    fn new(id: FlightId, (key, hash): (K, u64), fence: u64) -> Self {
         let state = State {
             phase: Phase::Open,
             // It goes on to one of the other phases at once.
@@ -224,7 +230,7 @@ impl<K, V: Clone> Flight<K, V> {
             is_strict: false,
             is_succeeded: false,
         };
-        Self { id, key, hash, fence, failures, state: Mutex::new(state) }
+        Self { id, key, hash, fence, failures: 0, is_refresh: false, state: Mutex::new(state) }
     }
 
     /// One that only took no more joiners, under the same fence, may keep what it has loaded all the same, and give it to

@@ -10,7 +10,7 @@
 mod follow;
 mod lead;
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -238,6 +238,11 @@ impl Missed {
 
     fn join_or_lead(&self, coder: &'static Coder, fence: u64, now: Moment) -> Finding<'_> {
         let stale = if self.is_strict() { None } else { self.stale() };
+        if let Some((kept, age)) = &stale
+            && self.is_refreshed(fence)
+        {
+            return Box::pin(ready(Way::Stale(Arc::clone(kept), Some(*age), None)));
+        }
         match self.join(fence, now, 0) {
             Turn::Lead(lead) => self.lead(lead, stale, coder, now),
             Turn::Follow(follow) => Box::pin(self.find_after(follow, stale, coder)),
@@ -247,6 +252,12 @@ impl Missed {
     /// The fence is from before: whatever is invalidated from then on makes a difference.
     fn join(&self, fence: u64, now: Moment, failures: u32) -> Turn<Key, Kept> {
         self.node.flights.join(&self.address.key, fence, failures, now.since_origin(), self.is_strict())
+    }
+
+    /// Whether this process refreshes what the second tier has of it, and not for too long.
+    pub(crate) fn is_refreshed(&self, fence: u64) -> bool {
+        let since = self.node.time.now().since_origin().saturating_sub(self.load_timeout());
+        self.node.flights.is_refreshed(&self.address.key, fence, since)
     }
 
     /// Tells a test that watches of the load that is about to begin.

@@ -203,6 +203,31 @@ fn f4_a_detached_flight_leaves_its_successor_alone() {
 }
 
 #[test]
+fn nobody_joins_a_refresh_and_it_takes_nothing_from_who_leads() {
+    let (table, since) = (Table::new(None), Duration::from_secs(3));
+    let found = table.lead(0);
+    found.reading(Duration::ZERO);
+    let early = table.follow(0);
+    found.reading(Duration::ZERO);
+    let refresh = found.refresh(since);
+    found.hit(1);
+    let is_refreshed = |fence, since| table.0.is_refreshed(&"key", fence, since);
+    assert_eq!(told(early), Poll::Ready(Outcome::Value(1)));
+    assert!(is_refreshed(0, since) && !is_refreshed(1, since) && !is_refreshed(0, since + Duration::from_nanos(1)));
+    let next = table.lead(0);
+    assert!(next.may_keep(0) && refresh.may_keep(0) && !refresh.may_keep(1));
+    // It was not heard of for too long: another one refreshes.
+    let later = next.refresh(since * 2);
+    assert!(later.may_keep(0) && !refresh.may_keep(0));
+    refresh.finish(2, false);
+    assert!(is_refreshed(0, since));
+    later.finish(3, true);
+    assert!(!is_refreshed(0, since));
+    next.hit(4);
+    assert_eq!(table.0.len(), 0);
+}
+
+#[test]
 fn f6_those_who_wait_take_over_from_a_leader_that_left() {
     let waiter = |without| {
         let table = Table::new(without);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::claim::{Claim, Claiming, Look, Refresh};
+use crate::claim::{Claim, Claiming, Look};
 use crate::clock::Moment;
 use crate::codec::Coder;
 use crate::context::Context;
@@ -132,12 +132,12 @@ impl Missed {
                 (Claim::Stale(stored, refresh), _) => {
                     // Past its end there too: whoever comes next serves it from there while the refresh runs.
                     self.keep_hit(&lead, &stored);
-                    serve_stale(lead, stored, refresh)
+                    self.serve_stale(lead, stored, refresh)
                 }
                 (Claim::Lease(lease), allowance) => {
                     Way::Lead(Leading { lead, claim: Tenure::Leased(lease, allowance) })
                 }
-                (Claim::Without, _) => Box::pin(self.lead_without(second, lead)).await,
+                (Claim::Without, _) => Box::pin(self.lead_without(second, lead, stale.is_some())).await,
             };
             if self.is_overtaken(&way) {
                 // What it held may be what the other one waits for.
@@ -168,20 +168,24 @@ impl Missed {
     }
 
     /// Without the second tier nobody may join a load for longer than the bus may take. And the source is not to be
-    /// overrun.
-    async fn lead_without(&self, second: &Second, lead: Lead<Key, Kept>) -> Way {
+    /// overrun: what may be served meanwhile is refreshed when it has its turn at once.
+    async fn lead_without(&self, second: &Second, lead: Lead<Key, Kept>, may_be_stale: bool) -> Way {
         // A load inside another load has its permit: waiting for a second one could wait for itself.
         let is_nested = Context::if_any().is_some_and(|context| context.loading.is_some());
-        let permit = if is_nested { None } else { self.permit(second, &lead).await };
+        let permit = match Arc::clone(&second.loads).try_acquire_owned() {
+            _ if is_nested => None,
+            Ok(permit) => Some(permit),
+            Err(_) => match self.stale().filter(|_| may_be_stale) {
+                Some((kept, age)) => return Way::Stale(kept, Some(age), None),
+                None => self.permit(second, &lead).await,
+            },
+        };
         lead.loading_without_lease(self.node.time.now().since_origin(), self.joinable_until(second));
         Way::Lead(Leading { lead, claim: Tenure::Without(permit) })
     }
 
     /// The permit to load, or nothing where loads that do not come to an end have all of them.
     async fn permit(&self, second: &Second, lead: &Lead<Key, Kept>) -> Option<OwnedSemaphorePermit> {
-        if let Ok(permit) = Arc::clone(&second.loads).try_acquire_owned() {
-            return Some(permit);
-        }
         // Who has a permit and needs this very key is not to wait for one that is to come from there.
         lead.queueing(self.node.system_time().now().since_origin());
         let mut permit = pin!(Arc::clone(&second.loads).acquire_owned());
@@ -192,14 +196,14 @@ impl Missed {
         })
         .await
     }
-}
 
-/// A value past its lifetime, and the duty to refresh it where that is this process's.
-fn serve_stale(lead: Lead<Key, Kept>, stored: Stored, refresh: Option<Refresh>) -> Way {
-    let Stored { kept, age, .. } = stored;
-    if let Some(refresh) = refresh {
-        return Way::Stale(kept, age, Some(Leading { lead, claim: Tenure::Refresh(refresh) }));
+    /// A value past its lifetime, and the duty to refresh it where that is this process's. Nobody follows the refresh: who
+    /// came before is served too, and who comes later looks.
+    fn serve_stale(&self, lead: Lead<Key, Kept>, stored: Stored, refresh: Option<Tenure>) -> Way {
+        let Stored { kept, age, .. } = stored;
+        let now = self.node.time.now().since_origin();
+        let leading = refresh.map(|claim| Leading { lead: lead.refresh(now), claim });
+        lead.hit(Arc::clone(&kept));
+        Way::Stale(kept, age, leading)
     }
-    lead.hit(Arc::clone(&kept));
-    Way::Stale(kept, age, None)
 }

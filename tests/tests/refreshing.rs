@@ -1,0 +1,157 @@
+//! `stale_while_revalidate` over a server: nobody waits for a refresh, and nobody is told how it failed.
+
+#![cfg(unix)]
+#![expect(unused_variables, reason = "keys are what tells these calls apart")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_runtime::{Builder, Cache, Outcome, cached, explain};
+use cache_tests::Gate;
+use cache_tests::eventually::eventually;
+use cache_tests::on_redis::{process, process_with};
+use cache_tests::redis_server::RedisServer;
+
+/// Far less than a refresh takes that is waited for.
+const SOON: Duration = Duration::from_secs(5);
+
+#[cached(ttl = "1s", stale_while_revalidate = "1m", key = "value:<id>", skip(source))]
+async fn value(id: u64, source: Arc<Gate>) -> u64 {
+    source.load().await
+}
+
+#[cached(ttl = "1s", stale_while_revalidate = "1m", key = "strict:<id>", l1 = off, skip(source))]
+async fn strict(id: u64, source: Arc<Gate>) -> u64 {
+    source.load().await
+}
+
+#[cached(ttl = "1s", stale_while_revalidate = "1m", key = "failing:<id>", l1 = off, skip(source))]
+async fn failing(id: u64, source: Arc<Gate>) -> Result<u64, String> {
+    match source.load().await {
+        0 => Ok(0),
+        _ => Err("the source is down".to_owned()),
+    }
+}
+
+/// What a call is given, and how.
+async fn ask<T>(cache: &Cache, call: impl Future<Output = T>) -> (T, Outcome) {
+    let asked = tokio::time::timeout(SOON, cache.scope(explain(call)));
+    let (value, lookups) = asked.await.expect("it waits for no load");
+    (value, lookups[0].outcome())
+}
+
+/// Waits until a value is that old that has a minute and a second to live in all.
+async fn is_older_than(server: &RedisServer, entry: &str, age: u64) {
+    let left = || server.cli(&["PTTL", entry]).trim().parse::<u64>().expect("it is there");
+    eventually(SOON, async || left() < 61_000 - age).await;
+}
+
+#[tokio::test]
+async fn who_comes_while_a_value_is_refreshed_is_served_it_too() {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let cache = process(&server.url(), &[]).await;
+    let read = async || ask(&cache, strict(1, Arc::clone(&source))).await;
+    assert_eq!(read().await, (0, Outcome::Loaded));
+    source.commit();
+    source.close();
+    is_older_than(&server, "test:v1:strict:1", 1_200).await;
+    for _ in 0..10 {
+        assert_eq!(read().await, (0, Outcome::Stale));
+    }
+    eventually(SOON, async || source.loads() == 2).await;
+    source.open();
+    eventually(SOON, async || read().await == (1, Outcome::HitL2)).await;
+    assert_eq!(source.loads(), 2);
+}
+
+#[tokio::test]
+async fn nobody_is_told_how_a_refresh_failed() {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let cache = process(&server.url(), &[]).await;
+    let read = async || ask(&cache, failing(1, Arc::clone(&source))).await;
+    assert_eq!(read().await, (Ok(0), Outcome::Loaded));
+    source.commit();
+    source.close();
+    is_older_than(&server, "test:v1:failing:1", 1_200).await;
+    assert_eq!(read().await, (Ok(0), Outcome::Stale));
+    eventually(SOON, async || source.loads() == 2).await;
+    let (during, ()) = futures::join!(read(), async { source.open() });
+    assert_eq!(during, (Ok(0), Outcome::Stale));
+    eventually(SOON, async || cache.loads_in_flight() == 0).await;
+    assert_eq!(read().await, (Ok(0), Outcome::Stale), "it has failed");
+}
+
+/// The end of the value's life was before this process's clock began.
+#[tokio::test]
+async fn a_process_that_is_younger_than_the_end_of_a_value_waits_for_no_refresh() {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    assert_eq!(process(&server.url(), &[]).await.scope(value(1, Arc::clone(&source))).await, 0);
+    source.close();
+    is_older_than(&server, "test:v1:value:1", 4_000).await;
+    let young = process(&server.url(), &[]).await;
+    for _ in 0..3 {
+        assert_eq!(ask(&young, value(1, Arc::clone(&source))).await, (0, Outcome::Stale));
+    }
+    source.open();
+}
+
+/// What is in memory is served from there while this very process refreshes it.
+#[tokio::test]
+async fn the_server_is_not_asked_for_what_this_process_refreshes() {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let cache = process(&server.url(), &[]).await;
+    let read = async || ask(&cache, value(1, Arc::clone(&source))).await;
+    assert_eq!(read().await, (0, Outcome::Loaded));
+    source.close();
+    is_older_than(&server, "test:v1:value:1", 1_200).await;
+    assert_eq!(read().await, (0, Outcome::Stale));
+    eventually(SOON, async || source.loads() == 2).await;
+    let reads = || server.commandstats().get("mget").map_or(0, |reads| reads.calls);
+    let before = reads();
+    for _ in 0..100 {
+        assert_eq!(read().await, (0, Outcome::Stale));
+    }
+    assert_eq!(reads(), before);
+    source.open();
+}
+
+/// Who cannot write there refreshes what it has in its memory.
+#[tokio::test]
+async fn a_full_server_lets_nobody_wait_for_a_refresh() {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let (cache, other) = (process(&server.url(), &[]).await, process(&server.url(), &[]).await);
+    assert_eq!(cache.scope(value(1, Arc::clone(&source))).await, 0);
+    assert_eq!(cache.scope(strict(1, Arc::clone(&source))).await, 0);
+    source.commit();
+    is_older_than(&server, "test:v1:value:1", 1_200).await;
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let read = async || ask(&other, value(1, Arc::clone(&source))).await;
+    assert_eq!(read().await, (0, Outcome::Stale));
+    eventually(SOON, async || read().await == (1, Outcome::HitL1)).await;
+    assert_eq!(ask(&other, strict(1, source)).await, (0, Outcome::Stale));
+}
+
+/// The only turn is taken, and does not come back.
+#[tokio::test]
+async fn what_may_be_served_from_memory_waits_for_no_turn() {
+    let (server, source, hung) = (RedisServer::start(), Arc::new(Gate::new()), Arc::new(Gate::new()));
+    let set = |builder: Builder| builder.load_limit(1).max_staleness(Duration::from_mins(1));
+    let cache = process_with(&server.url(), set).await;
+    assert_eq!(cache.scope(value(1, Arc::clone(&source))).await, 0);
+    is_older_than(&server, "test:v1:value:1", 1_200).await;
+    server.kill();
+    eventually(SOON, async || !cache.health().reaches_server()).await;
+    hung.close();
+    let mut first = Box::pin(cache.scope(value(2, Arc::clone(&hung))));
+    hung.wait_for_load(&mut first).await;
+    for _ in 0..3 {
+        assert_eq!(ask(&cache, value(1, Arc::clone(&source))).await, (0, Outcome::Stale));
+    }
+    assert_eq!(source.loads(), 1, "it has no turn either");
+    hung.open();
+    assert_eq!(first.await, 0);
+    eventually(SOON, async || {
+        source.loads() == 2 || ask(&cache, value(1, Arc::clone(&source))).await.1 != Outcome::Stale
+    })
+    .await;
+}
