@@ -31,7 +31,8 @@ pub(crate) struct Context {
 /// The loads that a task is inside of, innermost first.
 #[derive(Debug)]
 pub(crate) struct Loading {
-    flight: FlightId,
+    /// Nothing, where the body runs without the cache.
+    flight: Option<FlightId>,
     outer: Option<Arc<Loading>>,
     /// How often which cache's bus had been asked when the right to keep its value was there: what the load reads from this
     /// process is no older.
@@ -51,7 +52,16 @@ impl Context {
     }
 
     /// This context, inside the load of `flight`. What it reads ends in the loads around it too.
-    pub(crate) fn loading(mut self, flight: FlightId, since: Option<(NodeId, u64)>) -> Self {
+    pub(crate) fn loading(self, flight: FlightId, since: Option<(NodeId, u64)>) -> Self {
+        self.inside(Some(flight), since)
+    }
+
+    /// This context, inside a body that runs without the cache, for somebody who must have seen everything until then.
+    pub(crate) fn reading(self, since: (NodeId, u64)) -> Self {
+        self.inside(None, Some(since))
+    }
+
+    fn inside(mut self, flight: Option<FlightId>, since: Option<(NodeId, u64)>) -> Self {
         let since = since.or_else(|| self.since());
         let outer = self.loading.take();
         self.loading = Some(Arc::new(Loading { flight, outer, since }));
@@ -84,7 +94,8 @@ impl Context {
     /// The flights whose loads this is inside of.
     pub(crate) fn flights(&self) -> Vec<FlightId> {
         let innermost = self.loading.as_deref();
-        std::iter::successors(innermost, |loading| loading.outer.as_deref()).map(|loading| loading.flight).collect()
+        let loads = std::iter::successors(innermost, |loading| loading.outer.as_deref());
+        loads.filter_map(|loading| loading.flight).collect()
     }
 
     #[cold]

@@ -191,7 +191,7 @@ impl<S: Shape> Miss<S> {
             way => match answer(&missed, shape, way) {
                 Ok(output) => output,
                 Err(reason) => {
-                    let output = Box::pin(body()).await;
+                    let output = Box::pin(missed.alone().scope(body())).await;
                     Watched::end(watched, Answered::Bypassed(reason));
                     output
                 }
@@ -253,12 +253,12 @@ impl<S: Shape> Miss<S> {
                     Self::refresh(missed, duty, veto, body());
                     shape.wrap(value)
                 }
-                None => Box::pin(body()).await,
+                None => Box::pin(missed.alone().scope(body())).await,
             },
             way => match answer(&missed, shape, way) {
                 Ok(output) => output,
                 Err(reason) => {
-                    let output = Box::pin(body()).await;
+                    let output = Box::pin(missed.alone().scope(body())).await;
                     Watched::end(watched, Answered::Bypassed(reason));
                     output
                 }

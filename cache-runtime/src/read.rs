@@ -277,6 +277,16 @@ impl Missed {
         Some((self.node.id, second.looks()))
     }
 
+    /// What a body runs in that runs without the cache: for who must have seen everything, what it reads is no older than
+    /// its beginning.
+    pub(crate) fn alone(&self) -> Context {
+        let context = Context::current();
+        match self.node.second.as_ref().filter(|_| self.is_strict()) {
+            Some(second) => context.reading((self.node.id, second.looks())),
+            None => context,
+        }
+    }
+
     /// The value of an entry of its own.
     pub(crate) fn kept(&self, entry: &Entry) -> Kept {
         entry.clone().into_value(self.address.function.is_grouped())

@@ -7,10 +7,11 @@
 #![expect(unused_variables, reason = "keys are what tells these calls apart")]
 
 use std::future::IntoFuture;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cache_runtime::testing::Rule;
-use cache_runtime::{Builder, Cache, Delivery, Event, cached};
+use cache_runtime::{Builder, Bypass, Cache, Delivery, Event, Outcome, cached, explain};
 use cache_tests::Gate;
 use cache_tests::fault_proxy::{Fault, FaultProxy};
 use cache_tests::on_redis::{process, process_with};
@@ -40,6 +41,21 @@ async fn over_inner(id: u64, #[cache(skip)] source: &Gate) -> u64 {
 #[cached(ttl = "1m", key = "over-near:<id>:<part>", invalidate_on = "Changed => over-near:<id>:*")]
 async fn over_near(id: u64, part: u64, #[cache(skip)] source: &Gate) -> u64 {
     near(id, source).await
+}
+
+/// Fails a few times, before it reads anything.
+#[cached(ttl = "1m", key = "failing-over-inner:<id>", l1 = off, invalidate_on = "Changed")]
+async fn failing_over_inner(
+    id: u64,
+    #[cache(skip)] fails: &AtomicU64,
+    #[cache(skip)] before: &Gate,
+    #[cache(skip)] source: &Gate,
+) -> anyhow::Result<u64> {
+    before.load().await;
+    match fails.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)) {
+        Ok(_) => anyhow::bail!("the source is down"),
+        Err(_) => Ok(inner(id, source).await),
+    }
 }
 
 /// Over a function of another cache.
@@ -184,6 +200,23 @@ async fn what_is_kept_in_memory_alone_is_loaded_once_for_many_loads() {
     source.open();
     assert_eq!(calls.await, [0; 50]);
     assert_eq!(source.loads(), 1);
+}
+
+/// Of three callers, whom no error can be shared with, the last one runs the body by itself.
+#[tokio::test]
+async fn what_runs_without_the_cache_is_not_made_of_what_is_kept_in_memory() {
+    let (two, source, before, fails) = (Two::start(&[]).await, Gate::new(), Gate::new(), AtomicU64::new(2));
+    assert_eq!(two.deaf.scope(inner(1, &source)).await, 0);
+    two.hold_bus();
+    two.change(&source).await;
+    before.close();
+    let call = || two.deaf.scope(failing_over_inner(1, &fails, &before, &source));
+    let calls = explain(futures::future::join_all([call(), call(), call()]));
+    let (answers, lookups) = futures::join!(calls, async { before.open() }).0;
+    let answers: Vec<_> = answers.into_iter().map(Result::ok).collect();
+    assert_eq!(answers, [None, None, Some(1)]);
+    let by_itself = Outcome::Bypassed(Bypass::SourceFailing);
+    assert!(lookups.iter().any(|lookup| lookup.outcome() == by_itself), "{lookups:?}");
 }
 
 /// Nothing is cached of it.

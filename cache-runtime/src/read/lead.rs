@@ -171,7 +171,7 @@ impl Missed {
     /// overrun: what may be served meanwhile is refreshed when it has its turn at once.
     async fn lead_without(&self, second: &Second, lead: Lead<Key, Kept>, may_be_stale: bool) -> Way {
         // A load inside another load has its permit: waiting for a second one could wait for itself.
-        let is_nested = Context::if_any().is_some_and(|context| context.loading.is_some());
+        let is_nested = Context::if_any().is_some_and(|context| !context.flights().is_empty());
         let permit = match Arc::clone(&second.loads).try_acquire_owned() {
             _ if is_nested => None,
             Ok(permit) => Some(permit),
