@@ -23,8 +23,9 @@ use bytes::Bytes;
 
 use crate::clock::Moment;
 use crate::codec::Coder;
+use crate::context::Context;
 use crate::fault::Fault;
-use crate::flight::Lead;
+use crate::flight::{FlightId, Lead};
 use crate::function::Function;
 use crate::functions::State;
 use crate::instant::Instant;
@@ -38,6 +39,7 @@ use crate::shape::Kept;
 use crate::store::{HEAD, Leased, Over, Seen, Slot, Stamp, Token};
 use crate::stored::{Opened, Opening, Stored};
 use crate::timer;
+use crate::waits::WAITS;
 
 pub(crate) use self::allowance::Allowance;
 pub(crate) use self::refresh::Refresh;
@@ -62,6 +64,8 @@ pub(crate) enum Claim {
     Lease(Lease),
     /// Nothing: it is away, or refuses, or the key changes too fast.
     Without,
+    /// Nothing: a load of this process has the lease, and waits for this very caller.
+    Itself,
 }
 
 /// A leader in the second tier.
@@ -165,6 +169,13 @@ impl<'a> Claiming<'a> {
         (claim, search.allowance)
     }
 
+    /// Who waits when this leader does: its flight, and the loads that it is inside of.
+    fn waiting(self) -> Vec<FlightId> {
+        let mut waiting = Context::if_any().map(|context| context.flights()).unwrap_or_default();
+        waiting.push(self.lead.id());
+        waiting
+    }
+
     fn opening(self) -> Opening<'a> {
         Opening { entry: self.missed.address.entry(), function: self.missed.address.function, coder: self.coder }
     }
@@ -219,13 +230,11 @@ impl Search<'_> {
                     }
                     tries += 1;
                 }
-                Look::Wait(_) if waiting.took() >= self.claiming.missed.load_timeout() => {
-                    let (function, key) = (self.function().spec().name, self.entry());
-                    tracing::warn!(function, key, "another process loads for too long: loaded without the second tier");
-                    return Ok(Claim::Without);
+                Look::Wait(token) => {
+                    if let Some(claim) = Box::pin(self.wait_for(*token, &mut waiting)).await? {
+                        return Ok(claim);
+                    }
                 }
-                Look::Wait(token) if !waiting.may_wait_for(*token) => return Ok(Claim::Without),
-                Look::Wait(token) => Box::pin(self.wait(*token, &mut waiting)).await?,
             }
             if tries == MOST_TRIES {
                 return Ok(Claim::Without);
@@ -265,9 +274,9 @@ impl Search<'_> {
     async fn take(&mut self, over: &Over) -> Result<Result<Lease, Slot>, Fault> {
         let (whole, token) = (self.claiming.second.settings.op_timeout, Token::fresh());
         // Its duty begins before the command is sent: a lease that was taken by a call that left is given back.
-        let Claiming { missed, second, .. } = self.claiming;
+        let Claiming { missed, second, lead, .. } = self.claiming;
         let address = &missed.address;
-        let mut lease = second.keeper.hold(address.entry(), token);
+        let mut lease = second.keeper.hold(address.entry(), token, Some(lead.id()));
         let stamp_life = address.function.stamp_life();
         let take = pin!(second.store.lease(address.entry(), over, &address.stamps, stamp_life, token));
         match self.allowance.spend(whole, take).await {
@@ -286,6 +295,24 @@ impl Search<'_> {
                 Err(fault)
             }
         }
+    }
+
+    /// Waits for who has this lease, if that may be waited for.
+    async fn wait_for(&mut self, token: Token, waiting: &mut Waiting) -> Result<Option<Claim>, Fault> {
+        if waiting.took() >= self.claiming.missed.load_timeout() {
+            let (function, key) = (self.function().spec().name, self.entry());
+            tracing::warn!(function, key, "another process loads for too long: loaded without the second tier");
+            return Ok(Some(Claim::Without));
+        }
+        if !waiting.may_wait_for(token) {
+            return Ok(Some(Claim::Without));
+        }
+        let load = self.claiming.second.keeper.flight_of(token);
+        let edge = load.map(|load| WAITS.wait(self.claiming.waiting(), load));
+        if let Some(None) = edge {
+            return Ok(Some(Claim::Itself));
+        }
+        self.wait(token, waiting).await.map(|()| None)
     }
 
     /// Waits for another process.

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::JoinSet;
 
 use crate::fault::Fault;
+use crate::flight::FlightId;
 use crate::instant::Instant;
 use crate::node::Address;
 use crate::redis::Store;
@@ -45,6 +46,8 @@ struct Held(Mutex<HashMap<Token, Tenure>>);
 #[derive(Debug)]
 struct Tenure {
     entry: String,
+    /// Whose load it is for; nothing for a value that is put.
+    flight: Option<FlightId>,
     renewed: Instant,
     /// A load that takes longer is hung: its lease is left to expire.
     until: Instant,
@@ -97,12 +100,17 @@ impl Keeper {
 
     /// A lease that is about to be taken: given back if the caller leaves, and renewed for one lease only until its
     /// [load begins](Lease::load_begins), since a caller who is not polled may never begin one.
-    pub(crate) fn hold(&self, entry: &str, token: Token) -> Lease {
+    pub(crate) fn hold(&self, entry: &str, token: Token, flight: Option<FlightId>) -> Lease {
         let now = Instant::now();
-        let tenure = Tenure { entry: entry.to_owned(), renewed: now, until: now + self.lease };
+        let tenure = Tenure { entry: entry.to_owned(), flight, renewed: now, until: now + self.lease };
         self.held.lock().insert(token, tenure);
         let (held, ended) = (Arc::clone(&self.held), self.ended.clone());
         Lease { held, ended, token, snapshot: Vec::new(), is_taken: false, is_over: false }
+    }
+
+    /// The flight of this process whose load has this lease.
+    pub(crate) fn flight_of(&self, token: Token) -> Option<FlightId> {
+        self.held.lock().get(&token).and_then(|tenure| tenure.flight)
     }
 
     /// How many leases are held.

@@ -219,6 +219,65 @@ async fn what_runs_without_the_cache_is_not_made_of_what_is_kept_in_memory() {
     assert!(lookups.iter().any(|lookup| lookup.outcome() == by_itself), "{lookups:?}");
 }
 
+/// Calls itself while something else is invalidated, of which its process knows only that it may be this.
+#[cached(ttl = "1m", key = "itself:<id>")]
+async fn itself(id: u64, #[cache(skip)] depth: &AtomicU64) -> u64 {
+    if depth.fetch_add(1, Ordering::SeqCst) > 0 {
+        return id;
+    }
+    inner_entry(1).invalidate().await.expect("the server is there");
+    Box::pin(itself(id, depth)).await + 1
+}
+
+#[cached(ttl = "1m", key = "left:<id>")]
+async fn left(id: u64, #[cache(skip)] gate: &Gate) -> u64 {
+    gate.load().await;
+    Box::pin(right(id, gate)).await + 1
+}
+
+#[cached(ttl = "1m", key = "right:<id>")]
+async fn right(id: u64, #[cache(skip)] gate: &Gate) -> u64 {
+    gate.load().await;
+    if gate.loads() > 2 { id } else { Box::pin(left(id, gate)).await + 1 }
+}
+
+/// A process with one epoch for all keys: whatever is invalidated overtakes all of its loads, and not their leases.
+async fn with_one_epoch(server: &RedisServer) -> Cache {
+    process_with(&server.url(), |builder| builder.l1_capacity(1)).await
+}
+
+/// Far less than a load may take.
+const SOON: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn a_load_that_waits_for_its_own_lease_is_noticed() {
+    let server = RedisServer::start();
+    let (cache, depth) = (with_one_epoch(&server).await, AtomicU64::new(0));
+    let call = tokio::time::timeout(SOON, cache.scope(explain(itself(7, &depth))));
+    let (value, lookups) = call.await.expect("it does not wait for itself");
+    let outcomes: Vec<_> = lookups.iter().map(cache_runtime::Lookup::outcome).collect();
+    assert_eq!((value, &*outcomes), (8, &[Outcome::Bypassed(Bypass::Reentrant), Outcome::Loaded][..]));
+}
+
+#[tokio::test]
+async fn two_loads_that_wait_for_the_leases_of_each_other_are_noticed() {
+    let (server, gate) = (RedisServer::start(), Gate::new());
+    let cache = with_one_epoch(&server).await;
+    gate.close();
+    let calls = cache.scope(explain(async {
+        let (mut one, mut other) = (Box::pin(left(7, &gate)), Box::pin(right(7, &gate)));
+        gate.wait_for_load(&mut one).await;
+        gate.wait_for_load(&mut other).await;
+        inner_entry(1).invalidate().await.expect("the server is there");
+        gate.open();
+        futures::join!(one, other)
+    }));
+    let ((one, other), lookups) = tokio::time::timeout(SOON, calls).await.expect("neither waits for the other");
+    assert!(one >= 7 && other >= 7);
+    let noticed = |lookup: &cache_runtime::Lookup| lookup.outcome() == Outcome::Bypassed(Bypass::Reentrant);
+    assert!(lookups.iter().any(noticed), "{lookups:?}");
+}
+
 /// Nothing is cached of it.
 #[derive(Event, Serialize, Deserialize)]
 struct Noted {

@@ -15,7 +15,7 @@ async fn a_lease_that_is_taken_after_it_was_given_back_is_given_back_once_more()
     let second = Second::open("test", [0; 32], settings, Rules::ALL).await.expect("a server").expect("a URL");
     let (entry, token, life) = ("test:v1:late:1", Token::fresh(), Duration::from_mins(1));
     let before = scripts(&server);
-    drop(second.keeper.hold(entry, token));
+    drop(second.keeper.hold(entry, token, None));
     // It is given back by a task, which finds nothing.
     until(async || scripts(&server) > before).await;
     let answer = second.store.lease(entry, &Over::Nothing, &[], life, token).await;

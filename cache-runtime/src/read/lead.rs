@@ -17,6 +17,7 @@ use crate::fault::Fault;
 use crate::flight::Lead;
 use crate::key::Key;
 use crate::l1::Entry;
+use crate::lookup::Bypass;
 use crate::node::Filling;
 use crate::read::{Finding, Leading, Missed, Tenure, Way};
 use crate::second::Second;
@@ -137,6 +138,7 @@ impl Missed {
                 (Claim::Lease(lease), allowance) => {
                     Way::Lead(Leading { lead, claim: Tenure::Leased(lease, allowance) })
                 }
+                (Claim::Itself, _) => return Way::Alone(Bypass::Reentrant),
                 (Claim::Without, _) => Box::pin(self.lead_without(second, lead, stale.is_some())).await,
             };
             if self.is_overtaken(&way) {
