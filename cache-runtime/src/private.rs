@@ -205,7 +205,7 @@ impl<S: Shape> Miss<S> {
         F: Future<Output = S::Output> + Send + 'static,
         S::Output: Send + 'static,
     {
-        let timeout = missed.node.time.sleep(missed.load_timeout());
+        let (timeout, runtime) = (missed.node.time.sleep(missed.load_timeout()), missed.runtime());
         let mut loading = Loading::begin(missed, duty, S::CODER);
         let body = loading.scope(body).by_itself();
         let load = async move {
@@ -213,7 +213,7 @@ impl<S: Shape> Miss<S> {
             let loaded = judge::<S>(loading.function(), &output, veto);
             loading.settle(loaded).await;
         };
-        in_background(Box::pin(load), timeout);
+        in_background(Box::pin(load), timeout, runtime);
     }
 
     /// Joins another call's load or runs the body in a task of its own, which goes on when the caller leaves.
@@ -226,7 +226,7 @@ impl<S: Shape> Miss<S> {
         let watched = Watched::begin(&missed);
         match way::<S>(&missed, refused).await {
             Way::Lead(duty) => {
-                let timeout = missed.node.time.sleep(missed.load_timeout());
+                let (timeout, runtime) = (missed.node.time.sleep(missed.load_timeout()), missed.runtime());
                 let mut loading = Loading::begin(missed, duty, S::CODER);
                 let body = loading.scope(body());
                 let (put, mut output) = oneshot::channel();
@@ -237,7 +237,7 @@ impl<S: Shape> Miss<S> {
                     // Only an error when the caller left.
                     let _nobody = put.send(output);
                 };
-                detached(Box::pin(detachable), timeout).await;
+                detached(Box::pin(detachable), timeout, runtime).await;
                 match output.try_recv() {
                     Ok(output) => {
                         Watched::end(watched, Answered::Loaded);

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::claim::{Allowance, Refresh};
@@ -290,6 +291,11 @@ impl Missed {
     /// The value of an entry of its own.
     pub(crate) fn kept(&self, entry: &Entry) -> Kept {
         entry.clone().into_value(self.address.function.is_grouped())
+    }
+
+    /// The runtime that keeps the leases of this cache, if it has any.
+    pub(crate) fn runtime(&self) -> Option<Handle> {
+        self.node.second.as_ref().map(|second| second.runtime.clone())
     }
 
     /// How long a load may hold this key.
