@@ -279,11 +279,15 @@ async fn send(node: &Node, announcement: &mut Announcement, announcing: &mut Ann
     queue(node, second, announcement, invalidation, "the routes change all the time")
 }
 
-/// The value takes the place of its lease. Whatever hinders it, the old value is gone.
+/// The value takes the place of its lease. Whatever hinders it, the old value is gone; and the lease is given back, or
+/// everybody would wait for a load that nobody runs.
 async fn fill(second: &Second, put: &Put) {
     let ending = Ending::Fill(&put.bytes, put.life);
-    if let Err(fault) = second.store.end(&put.entry, put.token, ending, &[]).await {
-        tracing::debug!(%fault, key = put.entry, "a value was not put");
+    let mut lease = second.keeper.hold(&put.entry, put.token, None);
+    lease.set_snapshot(Vec::new());
+    match second.store.end(&put.entry, put.token, ending, &[]).await {
+        Ok(_) => lease.forget(),
+        Err(fault) => tracing::debug!(%fault, key = put.entry, "a value was not put"),
     }
 }
 

@@ -9,6 +9,7 @@ use cache_runtime::testing::ManualClock;
 use cache_runtime::{Builder, Bypass, Delivery, Event, Lookup, Metric, Outcome, Token, cached, explain};
 use cache_tests::Gate;
 use cache_tests::eventually::eventually;
+use cache_tests::fault_proxy::{Fault, FaultProxy};
 use cache_tests::on_redis::{entries, process, process_with, sees};
 use cache_tests::redis_server::RedisServer;
 use futures::future::join_all;
@@ -362,4 +363,29 @@ async fn who_waits_for_a_turn_is_neither_hung_nor_waits_for_ever() {
     let both = tokio::time::timeout(Duration::from_secs(10), both).await;
     assert_eq!((both.expect("a turn is not waited for for ever"), source.loads()), ((0, 0), 1));
     assert!(cache.stats().iter().all(|stats| stats.count(Metric::LoadTimeout) == 0), "it had not begun");
+}
+
+/// What takes the place of the old value has arrived, and the new value has not.
+#[tokio::test]
+async fn a_put_that_is_cut_off_half_way_holds_up_nobody() {
+    const LEASE: Duration = Duration::from_secs(20);
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let proxy = FaultProxy::start(server.address()).expect("a port is free");
+    let set = |builder: Builder| builder.lease(LEASE);
+    let (a, b) = (process_with(&server.url_at(proxy.port()), set).await, process_with(&server.url(), set).await);
+    let pool = proxy.named("test:pool");
+    pool.replies(Fault::Hold);
+    let mut put = Box::pin(a.scope(async { inner_entry(1).put(77).await }));
+    eventually(Duration::from_secs(1), async || {
+        assert!(futures::poll!(put.as_mut()).is_pending(), "it waits for the reply");
+        server.cli(&["GETRANGE", "test:v1:inner:1", "0", "0"]) == "L"
+    })
+    .await;
+    pool.requests(Fault::CutAfter(1));
+    pool.replies(Fault::Pass);
+    assert_eq!(put.await.expect("the old value is gone").delivery(), Delivery::Applied);
+    assert_eq!(server.cli(&["GETRANGE", "test:v1:inner:1", "0", "0"]), "L", "the value has not arrived");
+    proxy.heal();
+    let read = tokio::time::timeout(LEASE / 2, b.scope(inner(1, &source)));
+    assert_eq!(read.await.expect("nobody loads it"), 0);
 }
