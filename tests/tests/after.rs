@@ -30,6 +30,11 @@ async fn item(id: u64, #[cache(skip)] source: &Gate) -> u64 {
     source.load().await
 }
 
+#[cached(ttl = "1m", key = "near:<id>", l2 = off, invalidate_on = "Changed")]
+async fn near(id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    source.load().await
+}
+
 /// A process that hears nothing of what happens from now on, and one that hears everything.
 struct Two {
     server: RedisServer,
@@ -122,4 +127,20 @@ async fn a_token_is_not_for_other_caches() {
     let token = two.change().await;
     let (value, lookups) = two.deaf.after(&token).scope(explain(shop.scope(item(1, &two.source)))).await;
     assert_eq!((value, lookups[0].outcome()), (0, Outcome::HitL1));
+}
+
+/// A load that is as new as it has to be for one caller is so for all.
+#[tokio::test]
+async fn others_join_the_load_of_a_call_that_must_see_everything() {
+    let two = Two::start().await;
+    let token = two.change().await;
+    let loads = two.source.loads();
+    two.source.close();
+    let after = two.deaf.after(&token);
+    let mut first = Box::pin(after.scope(near(1, &two.source)));
+    two.source.wait_for_load(&mut first).await;
+    let second = two.deaf.scope(explain(near(1, &two.source)));
+    let (first, (second, lookups), ()) = futures::join!(first, second, async { two.source.open() });
+    assert_eq!((first, second, lookups[0].outcome()), (1, 1, Outcome::Joined));
+    assert_eq!(two.source.loads(), loads + 1);
 }

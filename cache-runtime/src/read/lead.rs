@@ -50,10 +50,9 @@ impl Missed {
     }
 
     /// Until when others may join a load that no lease protects: nobody tells whether another process's invalidation
-    /// overtook it.
+    /// overtook it. Who must see everything joins none, but may lead one for the others.
     fn joinable_until(&self, second: &Second) -> Duration {
-        let joinable = if self.is_strict() { Duration::ZERO } else { second.settings.max_staleness };
-        self.node.time.now().since_origin().saturating_add(joinable)
+        self.node.time.now().since_origin().saturating_add(second.settings.max_staleness)
     }
 
     /// Where there is something to be served meanwhile, the load is a refresh.
