@@ -7,7 +7,7 @@
 //! * **F2 no shared hits**: joiners that came after the last read of the second tier was [sent](Lead::reading) do not get
 //!   [its hit](Lead::hit); they read again, and the hit of that read is for [all of them](Follow::came_before).
 //! * **F3 verdict**: [`Lead::finish`] gives joiners the value only with an accepted fill.
-//! * **F4 detach**: a caller joins only a flight whose fence is still the current one; else it starts its own, and the
+//! * **F4 detach**: a caller joins only a flight whose fence is no older than its own; else it starts its own, and the
 //!   older flight has lost the key.
 //! * **F5** is the caller's: it counts how often it lost.
 //! * **F6 hand-over**: a dropped leader wakes everybody who waits, and they join again; nobody inherits a cancellation.
@@ -151,6 +151,8 @@ impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
         {
             return Turn::Follow(follow);
         }
+        // Whoever was here before has read its fence before now.
+        let fence = known.as_ref().map_or(fence, |known| known.fence.max(fence));
         let flight = Arc::new(Flight { failures, ..Flight::new(shard.name(), (key.clone(), hash), fence) });
         match known {
             Some(known) => {
@@ -188,7 +190,8 @@ impl<K: Eq, V: Clone> Shard<K, V> {
     }
 
     fn follow(&self, flight: &Arc<Flight<K, V>>, fence: u64, now: Duration, strict: bool) -> Option<Follow<K, V>> {
-        if flight.fence != fence && self.rules.holds(Rule::Detach) {
+        // Fences only grow: one that began under a later one than this caller's has overtaken nothing that this caller knows.
+        if flight.fence < fence && self.rules.holds(Rule::Detach) {
             return None;
         }
         let mut state = lock(&flight.state);

@@ -228,7 +228,7 @@ impl Missed {
             }
             self.strict.store(true, Ordering::Relaxed);
         }
-        // Another fence than at first, or it would take the key from a flight that is newer.
+        // Under the fence of now, or what it loads would not be kept.
         self.join_or_lead(coder, self.node.fence(&self.address), self.node.time.now()).await
     }
 

@@ -202,6 +202,24 @@ fn f4_a_detached_flight_leaves_its_successor_alone() {
     assert_eq!(table.0.len(), 0);
 }
 
+/// It has read its fence before the invalidation, and joins after it.
+#[test]
+fn f4_who_is_older_than_a_flight_takes_nothing_from_it() {
+    let table = Table::new(None);
+    let newer = table.lead(2);
+    newer.loading(Duration::ZERO);
+    let older = table.follow(1);
+    assert!(newer.may_keep(2));
+    newer.seal();
+    // Nobody may join it any more: who comes too late is no older than it.
+    let last = table.lead(1);
+    assert!(newer.may_keep(2) && last.may_keep(2));
+    newer.finish(1, true);
+    assert_eq!(told(older), Poll::Ready(Outcome::Value(1)));
+    last.finish(2, true);
+    assert_eq!(table.0.len(), 0);
+}
+
 #[test]
 fn nobody_joins_a_refresh_and_it_takes_nothing_from_who_leads() {
     let (table, since) = (Table::new(None), Duration::from_secs(3));

@@ -67,6 +67,11 @@ impl Protocol {
             }
             return;
         }
+        let known = state.processes[process].flights[key].map(|leader| state.calls[usize::from(leader)].phase);
+        let fence = match known {
+            Some(Phase::Leading(flight)) => flight.fence.max(fence),
+            _ => fence,
+        };
         let flight = Flight { fence, closes: None, is_served: false, stage: Stage::Turn };
         state.calls[call].phase = Phase::Leading(flight);
         state.processes[process].flights[key] = Some(self.number(call));
@@ -75,7 +80,7 @@ impl Protocol {
     fn may_follow(&self, state: &State, call: usize, leader: usize, fence: u8) -> bool {
         // A leader that left without a word holds its key for ever.
         let Phase::Leading(flight) = state.calls[leader].phase else { return true };
-        let is_detached = flight.fence != fence && !self.lacks(Mutant::Detach);
+        let is_detached = flight.fence < fence && !self.lacks(Mutant::Detach);
         let is_sealed = matches!(flight.stage, Stage::Filling(..) | Stage::Filled(..)) && !self.lacks(Mutant::Seal);
         let is_closed = flight.closes.is_some_and(|ticks| ticks == 0 || state.calls[call].is_strict);
         if is_closed {
