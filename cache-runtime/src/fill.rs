@@ -21,7 +21,7 @@ use crate::rules::Rule;
 use crate::second::Second;
 use crate::shape::Kept;
 use crate::steps::Step;
-use crate::store::{Ending, Invalidation, Stamp};
+use crate::store::{Ending, Invalidation, Leased, Over, Stamp, Token};
 use crate::stored::Sealing;
 
 /// A load that this call leads: the duty, and what must be known when it ends.
@@ -129,7 +129,10 @@ impl Loading {
                     node.count(address.function, Metric::RefusedFill);
                     node.steps.note(Step::Refused { load, key });
                 }
-                (Verdict::Accepted | Verdict::Unknown, None) => node.count(address.function, Metric::NotKept),
+                (Verdict::Accepted | Verdict::Unknown, None) => {
+                    node.count(address.function, Metric::NotKept);
+                    node.forget_stale(address);
+                }
                 // Whatever hindered it is counted.
                 (Verdict::Unknown, Some(_)) => node.steps.note(Step::Refused { load, key }),
                 // Kept under the fence of the flight's beginning: an invalidation from here on finds it unusable.
@@ -219,8 +222,9 @@ impl Fill<'_> {
     /// Puts the value in the place of the stale one, if that still stands there: what was invalidated meanwhile is gone.
     async fn in_place_of(&self, refresh: &Refresh) -> Verdict {
         let Some(second) = &self.node.second else { return Verdict::Unknown };
-        // Not to be stored any more: the stale one ends by itself.
-        let Some((bytes, life)) = self.slot(second, &refresh.snapshot) else { return Verdict::Unknown };
+        let Some((bytes, life)) = self.slot(second, &refresh.snapshot) else {
+            return self.take_away(second, refresh).await;
+        };
         if !self.node.rules.holds(Rule::FillToken) {
             return put(second, self.address, bytes, life).await;
         }
@@ -228,6 +232,26 @@ impl Fill<'_> {
         let ended = second.store.supersede(address.entry(), &refresh.head, &bytes, life, &address.stamps).await;
         let is_current = |stamps: Vec<Option<Stamp>>| stamps.into_iter().eq(refresh.snapshot.iter().copied().map(Some));
         self.judged(ended.map(|ended| ended.held && is_current(ended.stamps)), true)
+    }
+
+    /// The newer value is not to be stored: the stale one goes, if it still stands there, as nothing refreshes it any more.
+    async fn take_away(&self, second: &Second, refresh: &Refresh) -> Verdict {
+        let (address, token) = (self.address, Token::fresh());
+        let (over, life) = (Over::Head(refresh.head.clone()), address.function.stamp_life());
+        let mut lease = second.keeper.hold(address.entry(), token, None);
+        match second.store.lease(address.entry(), &over, &address.stamps, life, token).await {
+            Ok(Leased::Taken(snapshot)) => {
+                lease.set_snapshot(snapshot);
+                let ended = lease.end(&second.store, address, Ending::Release).await;
+                self.judged(ended.map(|_| true), false);
+                Verdict::Unknown
+            }
+            Ok(Leased::Held(_)) => {
+                lease.forget();
+                Verdict::Overtaken
+            }
+            Err(fault) => self.judged(Err(fault), false),
+        }
     }
 
     /// What the second tier's answer means, counted; with a value it was filled.

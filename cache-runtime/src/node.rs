@@ -294,6 +294,13 @@ impl Node {
         }
     }
 
+    /// What was to be refreshed is served no longer: there is nothing newer to be kept.
+    pub(crate) fn forget_stale(&self, address: &Address) {
+        if !address.function.staleness().is_zero() {
+            self.l1.remove(&address.key);
+        }
+    }
+
     /// Keeps a value under the fence that its load began under.
     pub(crate) fn fill(&self, address: &Address, filling: Filling) {
         let weight = weight(filling.bytes, &address.key);

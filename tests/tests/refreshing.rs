@@ -33,6 +33,11 @@ async fn failing(id: u64, source: Arc<Gate>) -> Result<u64, String> {
     }
 }
 
+#[cached(ttl = "1s", stale_while_revalidate = "1m", key = "missing:<id>", skip(source))]
+async fn missing(id: u64, source: Arc<Gate>) -> Option<u64> {
+    Some(source.load().await).filter(|version| *version == 0)
+}
+
 /// What a call is given, and how.
 async fn ask<T>(cache: &Cache, call: impl Future<Output = T>) -> (T, Outcome) {
     let asked = tokio::time::timeout(SOON, cache.scope(explain(call)));
@@ -113,6 +118,22 @@ async fn the_server_is_not_asked_for_what_this_process_refreshes() {
     }
     assert_eq!(reads(), before);
     source.open();
+}
+
+/// It is not as it was, and what it is by now is not to be kept: neither here nor there.
+#[tokio::test]
+async fn a_refresh_that_finds_nothing_ends_the_stale_value_for_all() {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let (cache, other) = (process(&server.url(), &[]).await, process(&server.url(), &[]).await);
+    assert_eq!(cache.scope(missing(1, Arc::clone(&source))).await, Some(0));
+    source.commit();
+    is_older_than(&server, "test:v1:missing:1", 1_200).await;
+    assert_eq!(ask(&cache, missing(1, Arc::clone(&source))).await, (Some(0), Outcome::Stale));
+    eventually(SOON, async || cache.loads_in_flight() == 0).await;
+    assert_eq!(server.cli(&["EXISTS", "test:v1:missing:1"]).trim(), "0");
+    for cache in [&cache, &other] {
+        assert_eq!(ask(cache, missing(1, Arc::clone(&source))).await, (None, Outcome::Loaded));
+    }
 }
 
 /// Who cannot write there refreshes what it has in its memory.

@@ -48,6 +48,21 @@ async fn leader(id: u64, source: Arc<Gate>, turn: Arc<Gate>) -> u64 {
     found + 1 + source.load().await
 }
 
+#[cached(ttl = "10s", stale_while_revalidate = "30s", key = "missing:<id>", skip(source))]
+async fn missing(id: u64, source: Arc<Gate>) -> Option<u64> {
+    Some(source.load().await).filter(|version| *version == 0)
+}
+
+#[cached(ttl = "10s", stale_while_revalidate = "30s", key = "refused:<id>", store_if = is_first, skip(source))]
+async fn refused(id: u64, source: Arc<Gate>) -> u64 {
+    source.load().await
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what `store_if` takes")]
+fn is_first(version: &u64) -> bool {
+    *version == 0
+}
+
 struct World {
     cache: Cache,
     clock: ManualClock,
@@ -136,6 +151,20 @@ async fn a_refresh_that_fails_leaves_the_stale_value() {
     assert_eq!(read().await, Ok(0), "its refresh failed");
     world.source.commit();
     eventually(Duration::from_secs(5), async || read().await == Ok(2)).await;
+}
+
+/// It is not as it was, and what it is by now is not to be kept.
+#[tokio::test]
+async fn a_refresh_that_finds_nothing_to_keep_ends_the_stale_value() {
+    let world = World::new().await;
+    let found = || world.cache.scope(missing(1, Arc::clone(&world.source)));
+    let kept = || world.cache.scope(refused(1, Arc::clone(&world.source)));
+    assert_eq!((found().await, kept().await), (Some(0), 0));
+    world.clock.advance(Duration::from_secs(15));
+    world.source.commit();
+    assert_eq!((found().await, kept().await), (Some(0), 0), "they are served while they are refreshed");
+    world.quiet().await;
+    assert_eq!((found().await, kept().await), (None, 1));
 }
 
 #[tokio::test]
