@@ -62,9 +62,10 @@ impl From<Result<Value, Fault>> for Swapped {
     fn from(reply: Result<Value, Fault>) -> Self {
         match reply {
             Ok(Value::Okay) => Self::Done,
-            Ok(Value::Nil) => Self::Not,
+            Ok(Value::Nil) | Err(Fault::Refused(Refusal::OutOfMemory | Refusal::WrongType | Refusal::Other, _)) => {
+                Self::Not
+            }
             Ok(other) => Self::Fault(reply::nonsense("a swap", &other)),
-            Err(Fault::Refused(Refusal::OutOfMemory | Refusal::WrongType | Refusal::Other, _)) => Self::Not,
             Err(fault) => Self::Fault(fault),
         }
     }

@@ -221,7 +221,9 @@ impl Ends {
         let began = Instant::now();
         let pack = || {
             let mut packed = Packed::default();
-            ends.iter().for_each(|&end| load.add_swap(end, &mut packed));
+            for &end in ends {
+                load.add_swap(end, &mut packed);
+            }
             packed
         };
         let swapped = match self.servers.swaps(load.ends[ends[0]].slot, pack).await {

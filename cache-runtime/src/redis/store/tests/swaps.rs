@@ -106,7 +106,7 @@ impl Translator {
         match words.as_slice() {
             [b"INFO", b"server"] => {
                 let version: &[u8] = if self.tells.load(Ordering::SeqCst) { b"8.4.0" } else { b"7.0.15" };
-                sent.add([b"EVAL", INFORMATION.as_bytes(), b"0", version]);
+                sent.add([b"EVAL".as_slice(), INFORMATION.as_bytes(), b"0", version]);
             }
             [b"SET", key, new, b"PX", life, b"IFEQ", old] => {
                 self.asked.fetch_add(1, Ordering::SeqCst);
@@ -114,7 +114,7 @@ impl Translator {
                     sent.add([b"EVAL", SWAP.as_bytes(), b"1", key, new, life, old]);
                 } else {
                     // What no server has.
-                    sent.add([b"SET", key, new, b"PX", life, b"IF", old]);
+                    sent.add([b"SET".as_slice(), key, new, b"PX", life, b"IF", old]);
                 }
             }
             [b"EVALSHA", ..] if self.is_silent.load(Ordering::SeqCst) => {}
