@@ -4,7 +4,8 @@
 //! oldest first. What a cluster's server that is away hinders is passed by, and what needs others goes on. While one waits
 //! this process does not read what it names from the second tier; where a single server has all keys it reads nothing
 //! there, so that the journal is replayed before the first read after reconnecting. What goes beyond the bounds is widened
-//! to whole functions, by what their keys begin with: nothing is dropped.
+//! to whole functions, by what their keys begin with: nothing is dropped. What the journal keeps of an event then is its
+//! name, and which functions listen to it is looked up when the second tier is there: this process may not have known.
 //!
 //! Those that succeeded in the last ten seconds before all servers were last known to be well, and since, are kept too: a
 //! server that takes over may lack them.
@@ -14,6 +15,7 @@ mod item;
 mod queue;
 mod recent;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -75,13 +77,11 @@ impl Journal {
     /// Adds an invalidation that failed, or may have. From here on its keys are fenced.
     pub(crate) fn add(&self, plan: &Plan, invalidation: Invalidation) {
         let item = Item::of(plan, invalidation);
-        self.with(|state| {
-            if state.queue.add(item).is_first_widened() {
-                tracing::warn!(
-                    "the journal is full: what is invalidated now is widened to whole functions, and other processes' subscribers miss the events"
-                );
-            }
-        });
+        if self.with(|state| state.queue.add(item)).is_first_widened() {
+            tracing::warn!(
+                "the journal is full: what is invalidated now is widened to whole functions, and other processes' subscribers miss the events"
+            );
+        }
         self.added.notify_one();
     }
 
@@ -140,12 +140,15 @@ impl Journal {
     /// The server may lack those that succeeded before it was looked at. What is under way goes to this one.
     pub(crate) fn repeat_first(&self) {
         self.with(|state| {
-            let (items, widened) = state.recent.take();
+            let (items, widened, events) = state.recent.take();
             for item in items {
                 state.queue.add(item);
             }
             for prefix in widened {
                 state.queue.widen(prefix);
+            }
+            for event in events {
+                state.queue.widen_event(event);
             }
         });
         self.added.notify_one();
@@ -204,10 +207,21 @@ impl Journal {
         });
     }
 
-    fn with(&self, change: impl FnOnce(&mut State)) {
+    /// The events of what did not fit, whose functions are to be looked up.
+    fn events(&self) -> Vec<(String, u64)> {
+        self.lock().queue.events()
+    }
+
+    /// What the keys begin with of the functions that listen to each of them.
+    fn looked_up(&self, events: Vec<((String, u64), BTreeSet<String>)>) {
+        self.with(|state| events.into_iter().for_each(|(event, prefixes)| state.queue.looked_up(&event, prefixes)));
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
-        change(&mut state);
+        let done = change(&mut state);
         self.waiting.store(state.queue.len(), Ordering::SeqCst);
+        done
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -34,8 +34,10 @@ impl Journal {
     /// there since. What a server was told in vain, since it had too few replicas, is told again when it has them.
     /// Whole functions are swept one server after the other, as far as the first that does not do it.
     pub(crate) async fn drain<R: Remote>(&self, remote: &R, table: &Table, by: &str) -> Result<Drained, Fault> {
+        // Before anything is swept: a function that waits already is not widened to again.
+        let fault = self.look_up(remote, table).await.err();
         let ([never, failed, in_vain], since) = self.waiting();
-        let mut replay = Replay { remote, table, by, lacking: BTreeMap::new(), refusing: Vec::new(), fault: None };
+        let mut replay = Replay { remote, table, by, lacking: BTreeMap::new(), refusing: Vec::new(), fault };
         let mut again = [failed, in_vain].into_iter();
         let mut batches: VecDeque<_> = never.batches().map(|batch| (batch, Tried::Never, false)).collect();
         let mut sent = 0;
@@ -77,6 +79,18 @@ impl Journal {
             None if self.len() == 0 => Ok(Drained::Empty),
             None => Ok(Drained::More),
         }
+    }
+
+    /// Widens what did not fit to the functions that listen to it by now. Whoever is to be new after this has registered
+    /// before it loads.
+    async fn look_up<R: Remote>(&self, remote: &R, table: &Table) -> Result<(), Fault> {
+        let events = self.events();
+        if events.is_empty() {
+            return Ok(());
+        }
+        reload(remote, table).await?;
+        self.looked_up(events.into_iter().map(|event| (event.clone(), table.prefixes(&event.0))).collect());
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What waits: a pure state machine.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::journal::item::Item;
@@ -8,8 +8,8 @@ use crate::journal::item::Item;
 /// The most bytes that wait one by one.
 const MOST_BYTES: usize = 16 << 20;
 
-/// The most functions that wait as a whole; beyond it, everything does.
-const MOST_WIDENED: usize = 1 << 10;
+/// The most functions that wait as a whole, and the most events whose functions do; beyond it, everything does.
+pub(super) const MOST_WIDENED: usize = 1 << 10;
 
 /// Names or events, whichever are more, and bytes that are sent at once. The script that tells the bus takes four
 /// arguments of each event, and a server's Lua hands on no more than 8,000.
@@ -27,6 +27,8 @@ pub(super) struct Queue {
     fenced: HashMap<String, usize>,
     /// What the keys of whole functions begin with.
     widened: BTreeMap<String, u64>,
+    /// Names of events that did not fit: functions may listen to them that this process does not know yet.
+    events: BTreeMap<String, u64>,
     /// Of those that were sent.
     tried: HashMap<u64, Tried>,
     bytes: usize,
@@ -95,13 +97,14 @@ impl Queue {
             numbers: HashMap::new(),
             fenced: HashMap::new(),
             widened: BTreeMap::new(),
+            events: BTreeMap::new(),
             tried: HashMap::new(),
             bytes: 0,
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.items.len() + self.widened.len()
+        self.items.len() + self.widened.len() + self.events.len()
     }
 
     /// Adds at the end. An equal one that waits already moves there: its replay may be under way, and what it unlinks was
@@ -112,9 +115,10 @@ impl Queue {
             self.acknowledge(*number);
         }
         if self.items.len() >= self.most || self.bytes + item.bytes() > MOST_BYTES {
-            let added = if self.widened.is_empty() { Added::Widened } else { Added::WidenedToo };
+            let is_first = self.widened.is_empty() && self.events.is_empty();
             item.named.iter().for_each(|named| self.widen(named.prefix.clone()));
-            return added;
+            item.events.iter().for_each(|(name, _)| self.widen_event(name.clone()));
+            return if is_first { Added::Widened } else { Added::WidenedToo };
         }
         let number = self.number();
         self.bytes += item.bytes();
@@ -137,6 +141,34 @@ impl Queue {
             for number in before.values() {
                 self.tried.remove(number);
             }
+        }
+    }
+
+    /// Adds all keys of the functions that listen to events of this name, whichever these are when its turn comes.
+    pub(super) fn widen_event(&mut self, name: String) {
+        let number = self.number();
+        self.events.insert(name, number);
+        if self.events.len() > MOST_WIDENED {
+            self.events.clear();
+            self.widen(String::new());
+        }
+    }
+
+    /// The events whose functions are to be looked up.
+    pub(super) fn events(&self) -> Vec<(String, u64)> {
+        self.events.iter().map(|(name, number)| (name.clone(), *number)).collect()
+    }
+
+    /// What the keys begin with of the functions that listen to it. One that came again meanwhile has another number, and is
+    /// looked up again.
+    pub(super) fn looked_up(&mut self, (name, number): &(String, u64), prefixes: BTreeSet<String>) {
+        if self.events.get(name) != Some(number) {
+            return;
+        }
+        self.events.remove(name);
+        // What waits is yet to be swept.
+        for prefix in prefixes.into_iter().filter(|prefix| !self.widened.contains_key(prefix)).collect::<Vec<_>>() {
+            self.widen(prefix);
         }
     }
 

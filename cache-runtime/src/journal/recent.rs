@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::instant::Instant;
 use crate::journal::item::Item;
+use crate::journal::queue::MOST_WIDENED;
 
 /// How far back a failover may lose writes that were acknowledged, from when the servers were last well.
 pub(crate) const KEPT: Duration = Duration::from_secs(10);
@@ -27,13 +28,15 @@ pub(super) struct Recent {
     numbers: HashMap<Arc<Item>, u64>,
     /// What the keys of functions begin with of which too many were invalidated to remember each.
     widened: BTreeMap<String, Instant>,
+    /// The names of events that were among these: what was invalidated of functions that this process got to know later.
+    events: BTreeMap<String, Instant>,
     bytes: usize,
 }
 
 impl Recent {
     pub(super) fn new(most: usize) -> Self {
-        let (items, numbers, widened) = (BTreeMap::new(), HashMap::new(), BTreeMap::new());
-        Self { most, well: None, next: 0, items, numbers, widened, bytes: 0 }
+        let (items, numbers, widened, events) = (BTreeMap::new(), HashMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { most, well: None, next: 0, items, numbers, widened, events, bytes: 0 }
     }
 
     /// All servers were the ones they were at this moment. What succeeded long before, a server that takes over has.
@@ -59,30 +62,43 @@ impl Recent {
         self.widened.insert(prefix, now);
     }
 
-    /// Those that are not too old, oldest first, and what the keys of widened functions begin with.
-    pub(super) fn take(&mut self) -> (Vec<Arc<Item>>, Vec<String>) {
+    /// Those that are not too old, oldest first, what the keys of widened functions begin with, and the events of more.
+    pub(super) fn take(&mut self) -> (Vec<Arc<Item>>, Vec<String>, Vec<String>) {
         let items = std::mem::take(&mut self.items).into_values().map(|(_, item)| item).collect();
         let widened = std::mem::take(&mut self.widened).into_keys().collect();
+        let events = std::mem::take(&mut self.events).into_keys().collect();
         self.numbers.clear();
         self.bytes = 0;
-        (items, widened)
+        (items, widened, events)
     }
 
     fn trim(&mut self) {
         let well = self.well;
         let is_old = |at: Instant| well.is_some_and(|well| well.saturating_duration_since(at) > KEPT);
         self.widened.retain(|_, at| !is_old(*at));
+        self.events.retain(|_, at| !is_old(*at));
         while let Some((number, (at, item))) = self.items.first_key_value() {
             if !is_old(*at) && self.items.len() <= self.most && self.bytes <= MOST_BYTES {
                 return;
             }
-            if !is_old(*at) {
-                for named in &item.named {
-                    let latest = self.widened.entry(named.prefix.clone()).or_insert(*at);
-                    *latest = (*latest).max(*at);
-                }
+            let (number, at, item) = (*number, *at, Arc::clone(item));
+            if !is_old(at) {
+                self.widen(&item, at);
             }
-            self.remove(*number);
+            self.remove(number);
+        }
+    }
+
+    fn widen(&mut self, item: &Item, at: Instant) {
+        let later = |latest: &mut BTreeMap<String, Instant>, name: &str| {
+            let latest = latest.entry(name.to_owned()).or_insert(at);
+            *latest = (*latest).max(at);
+        };
+        item.named.iter().for_each(|named| later(&mut self.widened, &named.prefix));
+        item.events.iter().for_each(|(name, _)| later(&mut self.events, name));
+        if self.events.len() > MOST_WIDENED {
+            self.events.clear();
+            later(&mut self.widened, "");
         }
     }
 

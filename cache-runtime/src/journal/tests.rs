@@ -96,12 +96,33 @@ fn beyond_its_bounds_it_widens() {
 
 #[test]
 fn beyond_all_bounds_everything_is_fenced() {
-    let mut queue = Queue::new(0);
-    for number in 0..=1_024 {
-        queue.widen(format!("{number}:"));
+    for widen in [Queue::widen, Queue::widen_event] {
+        let mut queue = Queue::new(0);
+        for number in 0..=1_024 {
+            widen(&mut queue, format!("{number}:"));
+        }
+        assert_eq!(queue.len(), 1);
+        assert!(queue.fences("anything"));
     }
-    assert_eq!(queue.len(), 1);
-    assert!(queue.fences("anything"));
+}
+
+#[test]
+fn events_that_do_not_fit_wait_by_their_names() {
+    let mut queue = Queue::new(0);
+    let event = |id: &str| ("Noted".to_owned(), id.as_bytes().to_vec());
+    let add = |queue: &mut Queue, id| queue.add(Item { named: Vec::new(), events: vec![event(id)], keys: Vec::new() });
+    assert_eq!(add(&mut queue, "1"), Added::Widened);
+    assert_eq!(add(&mut queue, "2"), Added::WidenedToo, "one warning for all of them");
+    let looked_up = queue.events();
+    add(&mut queue, "3");
+    queue.looked_up(&looked_up[0], BTreeSet::new());
+    assert_eq!(queue.len(), 1, "it came again while it was looked up");
+    queue.widen("a:".to_owned());
+    let before = next(&queue);
+    let prefixes = || BTreeSet::from(["a:", "b:"].map(str::to_owned));
+    queue.looked_up(&queue.events()[0], prefixes());
+    assert_eq!((next(&queue), queue.len()), (before, 2), "what waits is not widened to again");
+    assert!(queue.fences("b:1"));
 }
 
 #[test]
@@ -390,6 +411,56 @@ async fn a_widened_function_is_swept_in_every_version() {
     assert_eq!(server.names(), ["shop:v1:other:1"]);
 }
 
+/// As of one that began when the server was away, or that other programs' functions were added behind.
+#[tokio::test]
+async fn what_does_not_fit_is_widened_to_functions_that_its_process_did_not_know() {
+    let (server, journal, table) = (Fake::new(), Journal::new(0), Table::new("shop", [0; 32]));
+    let json = r#"{"tenant":1,"id":2}"#;
+    let publish = |name| {
+        let plan = table.plan(&Happened { name, json: json.as_bytes(), value: None });
+        assert_eq!(plan.named.len(), 0, "nothing is known of functions");
+        journal.add(&plan, invalidation(&[("event", name), ("data", json)]));
+    };
+    let drain = async || journal.drain(server.as_ref(), &table, "me").await;
+    publish("UserUpdated");
+    publish("Noted");
+    assert!(journal.blocks(["user:1:2"]));
+    server.set_fault(Some(Fault::Away));
+    assert_eq!((drain().await, journal.len()), (Err(Fault::Away), 2));
+    server.set_fault(None);
+    let value = r#"{"function":"f","version":4,"event":"UserUpdated","keys":"f:<id>"}"#;
+    server.add_route("f v4: UserUpdated => f:<id>", value);
+    for name in ["shop:v4:f:2", "shop:v4:g:2"] {
+        server.add_name(name);
+    }
+    while drain().await != Ok(Drained::Empty) {}
+    assert_eq!(server.names(), ["shop:v4:g:2"]);
+    server.log.clear();
+    publish("Noted");
+    assert_eq!(drain().await, Ok(Drained::Empty));
+    assert_eq!(server.log.lines(), Vec::<String>::new(), "nobody listens to it");
+}
+
+/// They succeeded by what was known when they were replayed, which is more than when they were published.
+#[test]
+fn the_functions_of_too_many_recent_events_are_looked_up_again() {
+    let (mut recent, start) = (Recent::new(1), Instant::now());
+    let event = |name: &str| Item { named: Vec::new(), events: vec![(name.to_owned(), Vec::new())], keys: Vec::new() };
+    for name in ["A", "A", "B", "C"] {
+        recent.add(event(name), start);
+    }
+    let (items, widened, events) = recent.take();
+    assert_eq!((items.len(), widened, events), (1, Vec::new(), vec!["A".to_owned(), "B".to_owned()]));
+    (0..1_100).for_each(|number| recent.add(event(&format!("E{number}")), start));
+    let (_, widened, events) = recent.take();
+    assert!(widened == [""] && events.len() < 1_024, "{widened:?}");
+    recent.add(event("A"), start);
+    recent.add(event("B"), start);
+    recent.well(start + Duration::from_secs(11));
+    assert_eq!(recent.take(), (Vec::new(), Vec::new(), Vec::new()));
+    assert_eq!((recent.add(event("A"), start), recent.take().0.len()), ((), 0));
+}
+
 #[tokio::test]
 async fn what_is_added_wakes_who_replays() {
     let journal = Arc::new(Journal::new(9));
@@ -411,10 +482,10 @@ fn the_ten_seconds_before_the_servers_were_last_well_are_repeated() {
     recent.add(item("d"), at(20));
     recent.well(at(3));
     recent.add(item("e"), at(500));
-    let (items, widened) = recent.take();
+    let (items, widened, _) = recent.take();
     let texts: Vec<_> = items.iter().map(|item| item.named[0].text.as_str()).collect();
     assert_eq!((texts, widened), (vec!["a", "c", "d", "e"], Vec::new()));
-    assert_eq!(recent.take(), (Vec::new(), Vec::new()));
+    assert_eq!(recent.take(), (Vec::new(), Vec::new(), Vec::new()));
     // Another one is lost before it was well.
     recent.add(item("a"), at(501));
     assert_eq!(recent.take().0.len(), 1);
@@ -426,7 +497,7 @@ fn where_the_servers_were_never_well_all_are_repeated() {
     recent.add(item("a"), start);
     recent.add_widened("b".to_owned(), start);
     recent.add(item("c"), start + Duration::from_hours(1));
-    let (items, widened) = recent.take();
+    let (items, widened, _) = recent.take();
     assert_eq!((items.len(), widened), (2, vec!["b".to_owned()]));
 }
 
@@ -441,12 +512,12 @@ fn too_many_recent_ones_are_widened_for_as_long() {
     recent.add(item("a1"), at(3));
     recent.add(item("b1"), at(5));
     recent.well(at(14));
-    let (items, widened) = recent.take();
+    let (items, widened, _) = recent.take();
     assert_eq!((items.len(), widened), (1, vec!["a".to_owned()]), "the later of the two counts");
     recent.add(item("a1"), at(16));
     recent.add(item("b1"), at(17));
     recent.well(at(27));
-    let (items, widened) = recent.take();
+    let (items, widened, _) = recent.take();
     assert_eq!((items.len(), widened), (1, Vec::new()));
 }
 

@@ -113,6 +113,14 @@ impl Table {
         self.known().events.contains_key(event)
     }
 
+    /// What the keys begin with of each known function that listens to events of this name.
+    pub(crate) fn prefixes(&self, event: &str) -> BTreeSet<String> {
+        let known = self.known();
+        let records = known.events.get(event).into_iter().flatten();
+        let subscriptions = records.filter_map(|record| record.subscription.as_ref());
+        subscriptions.map(|subscription| subscription.prefix().to_owned()).collect()
+    }
+
     /// What an event makes invalid, in every known function and version.
     ///
     /// Who tells of an event without linking the function has rendered its key from JSON alone. Where that is another
