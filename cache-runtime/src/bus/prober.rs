@@ -19,9 +19,6 @@ use crate::rules::Rule;
 use crate::store::{Invalidated, Invalidation, Message, Position, Tail};
 use crate::timer;
 
-/// Names that are unlinked at once.
-const UNLINKED_AT_ONCE: usize = 1_000;
-
 /// How often the servers without the bus are asked who they are: what they lose may be seen nowhere else.
 const ASKED_AGAIN: Duration = Duration::from_secs(3);
 
@@ -303,16 +300,12 @@ impl<'a, R: Remote, A: Apply> Prober<'a, R, A> {
         if names.is_empty() {
             return;
         }
-        // A load between two pieces may be made of what goes with the second.
-        let pieces = names.chunks(UNLINKED_AT_ONCE);
-        let rounds = pieces.len().min(self.links.settings.rules.most_rounds());
-        for some in (0..rounds).flat_map(|_| pieces.clone()) {
-            if let Err(fault) = remote.unlink(some.to_vec()).await {
-                tracing::debug!(%fault, names = names.len(), "what a message names is unlinked later");
-                return journal.add(&effects.uncovered, Invalidation::default());
-            }
+        let count = names.len();
+        if let Err(fault) = remote.unlink(names).await {
+            tracing::debug!(%fault, names = count, "what a message names is unlinked later");
+            return journal.add(&effects.uncovered, Invalidation::default());
         }
-        apply.count(Heard::Unlinked(names.len()));
+        apply.count(Heard::Unlinked(count));
     }
 
     /// All that was on the bus when it was asked is applied.

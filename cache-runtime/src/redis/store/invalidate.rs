@@ -16,6 +16,12 @@ use crate::store::{Invalidated, Invalidation, Needed};
 /// How often the unlinks are repeated when the servers change under them.
 const TRIES: usize = 3;
 
+/// Names that are unlinked at once.
+const UNLINKED_AT_ONCE: usize = 1_000;
+
+/// No routes have this version: theirs are hexadecimal.
+const NO_VERSION: &str = "-";
+
 /// How long the bus' own connection waits for replicas at a time.
 const AT_ONCE: Duration = Duration::from_millis(5);
 
@@ -49,9 +55,23 @@ impl Store {
         Ok(done)
     }
 
-    /// Unlinks and tells nobody.
+    /// Unlinks and tells nobody. A load between two pieces may be made of what goes with the second, so that there are
+    /// several rounds of them.
     pub(crate) async fn unlink(&self, names: Vec<String>) -> Result<(), Fault> {
-        self.unlink_everywhere(&Invalidation { unlink: names, ..Invalidation::default() }).await?
+        let pieces = names.chunks(UNLINKED_AT_ONCE);
+        let rounds = pieces.len().min(self.most_rounds);
+        let mut replicated = Ok(());
+        for piece in (0..rounds).flat_map(|_| pieces.clone()) {
+            let piece = Invalidation { unlink: piece.to_vec(), ..Invalidation::default() };
+            replicated = replicated.and(self.unlink_everywhere(&piece).await?);
+        }
+        replicated
+    }
+
+    /// Whether the bus can be told: all that it takes is done, and nothing told.
+    pub(super) async fn could_tell(&self) -> Result<(), Fault> {
+        let nothing = Invalidation::default();
+        self.tell(&nothing, &nothing, Some(NO_VERSION)).await.map(drop)
     }
 
     /// Makes invalid what `first` names, then tells of `told`.
@@ -91,9 +111,9 @@ impl Store {
         for _ in 0..TRIES {
             let (before, mut replicated) = (*generation.borrow(), Ok(()));
             for _ in 0..slots.min(self.most_rounds) {
-                replicated = replicated.and(apart(self.send(self.unlink_commands(invalidation)).await)?);
+                replicated = replicated.and(told_apart(self.send(self.unlink_commands(invalidation)).await)?);
             }
-            replicated = replicated.and(apart(self.put(invalidation).await)?);
+            replicated = replicated.and(told_apart(self.put(invalidation).await)?);
             if *generation.borrow() == before {
                 return Ok(replicated);
             }
@@ -194,8 +214,8 @@ impl Store {
     }
 }
 
-/// That too few replicas have it, apart from what hindered it.
-fn apart(done: Result<(), Fault>) -> Result<Result<(), Fault>, Fault> {
+/// That too few replicas have it, told apart from what hindered it.
+fn told_apart(done: Result<(), Fault>) -> Result<Result<(), Fault>, Fault> {
     match done {
         Err(fault @ Fault::Refused(Refusal::TooFewReplicas, _)) => Ok(Err(fault)),
         done => done.map(Ok),

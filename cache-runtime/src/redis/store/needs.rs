@@ -22,11 +22,17 @@ impl Store {
         servers.chain([Needed::Bus]).collect()
     }
 
-    /// Of what is needed, what is not there, and why: nobody can reach it or, where `replicas` are asked for too, it has
-    /// too few.
+    /// Of what is needed, what is not there, and why: nobody can reach it, it is the bus and takes no writes or, where
+    /// `replicas` are asked for too, it has too few.
     pub(crate) async fn lacking(&self, needed: &BTreeSet<Needed>, replicas: bool) -> BTreeMap<Needed, Fault> {
         let away = needed.iter().filter(|needed| !self.reaches(**needed));
         let mut lacking: BTreeMap<_, _> = away.map(|needed| (*needed, Fault::Away)).collect();
+        if needed.contains(&Needed::Bus)
+            && !lacking.contains_key(&Needed::Bus)
+            && let Err(fault) = self.could_tell().await
+        {
+            lacking.insert(Needed::Bus, fault);
+        }
         if replicas && self.min_replicas > 0 {
             let there = needed.iter().copied().filter(|needed| !lacking.contains_key(needed)).collect();
             lacking.extend(self.without_replicas(there).await);

@@ -134,6 +134,15 @@ impl World {
         }
     }
 
+    /// How often the server has done it.
+    async fn calls(&self, command: &str) -> usize {
+        let Value::VerbatimString { text, .. } = self.command(&[&"INFO", &"commandstats"]).await else {
+            panic!("text")
+        };
+        let calls = text.split(&format!("cmdstat_{command}:calls=")).nth(1).and_then(|rest| rest.split(',').next());
+        calls.map_or(0, |calls| calls.parse().expect("a number"))
+    }
+
     async fn fill(&self, entry: &str, token: Token) -> Vec<u8> {
         let value = value(token, b"envelope");
         let ended = self.store.end(entry, token, Ending::Fill(&value, LIFE), &[]).await;

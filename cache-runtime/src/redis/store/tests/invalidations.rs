@@ -1,7 +1,9 @@
 //! Invalidations and sweeps.
 
+use std::collections::BTreeMap;
+
 use super::*;
-use crate::store::{Invalidated, Invalidation, Position};
+use crate::store::{Invalidated, Invalidation, Needed, Position};
 
 fn of(unlink: &[&str]) -> Invalidation {
     Invalidation {
@@ -136,13 +138,7 @@ async fn who_waits_for_replicas_that_are_not_there_is_in_nobodys_way() {
     let mut settings = StoreSettings { min_replicas: 1, ..world.server.settings() };
     settings.servers.op_timeout = Duration::from_millis(500);
     let store = Store::open(settings).await.expect("a server");
-    let waits = async || {
-        let Value::VerbatimString { text, .. } = world.command(&[&"INFO", &"commandstats"]).await else {
-            panic!("text")
-        };
-        let calls = text.split("cmdstat_wait:calls=").nth(1).and_then(|rest| rest.split(',').next());
-        calls.map_or(0, |calls| calls.parse::<usize>().expect("a number"))
-    };
+    let waits = async || world.calls("wait").await;
     check_refused(store.invalidate(&of(&["shop:v1:a"]), None).await, Refusal::TooFewReplicas);
     let first = waits().await;
     for _ in 0..20 {
@@ -170,4 +166,31 @@ async fn a_sweep_takes_what_begins_alike_and_nothing_else() {
     }
     assert_eq!(world.store.sweep(prefix).await, Ok(0));
     assert_eq!(world.store.sweep("shop:").await, Ok(3));
+}
+
+#[tokio::test]
+async fn what_is_unlinked_in_pieces_is_unlinked_in_rounds() {
+    let world = World::new().await;
+    let names: Vec<_> = (0..2_500).map(|i| format!("shop:v1:{i}")).collect();
+    for (most_rounds, unlinks) in [(1, 3), (3, 9)] {
+        let store = Store::open(StoreSettings { most_rounds, ..world.server.settings() }).await.expect("a server");
+        let before = world.calls("unlink").await;
+        assert_eq!(store.unlink(names.clone()).await, Ok(()));
+        assert_eq!(world.calls("unlink").await - before, unlinks);
+    }
+}
+
+/// A connection to it is up, and whatever else it was sent for would be done with each try.
+#[tokio::test]
+async fn a_bus_that_takes_no_writes_is_not_there() {
+    let world = World::new().await;
+    let needed = world.store.needs(&["shop:v1:a".to_owned()], true);
+    assert_eq!(world.store.lacking(&needed, false).await, BTreeMap::new());
+    assert!(!world.exists("shop:bus").await, "nothing was told");
+    world.command(&[&"CONFIG", &"SET", &"min-replicas-to-write", &"1"]).await;
+    let lacking = world.store.lacking(&needed, false).await;
+    let is_refused = |fault: &Fault| matches!(fault, Fault::Refused(Refusal::WritesStopped, _));
+    assert!(lacking.keys().eq([&Needed::Bus]) && lacking.values().all(is_refused), "{lacking:?}");
+    let untold = world.store.needs(&["shop:v1:a".to_owned()], false);
+    assert_eq!(world.store.lacking(&untold, false).await, BTreeMap::new());
 }
