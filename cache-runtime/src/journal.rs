@@ -12,19 +12,23 @@
 
 mod drain;
 mod item;
+mod pace;
 mod queue;
 mod recent;
+mod replay;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::fault::Fault;
 use crate::instant::Instant;
 pub(crate) use crate::journal::drain::Drained;
 use crate::journal::item::Item;
-use crate::journal::queue::{Batch, Queue, Tried, Waiting};
+use crate::journal::pace::Pace;
+use crate::journal::queue::{Numbered, Queue, Sweep, Tried, Waiting};
 pub(crate) use crate::journal::recent::KEPT;
 use crate::journal::recent::Recent;
 use crate::routes::Plan;
@@ -53,6 +57,7 @@ pub(crate) struct Journal {
 struct State {
     queue: Queue,
     recent: Recent,
+    pace: Pace,
     /// How often the latest were repeated.
     repeats: Repeats,
 }
@@ -65,7 +70,8 @@ pub(crate) struct Repeats(u64);
 impl Journal {
     /// A journal that keeps so many invalidations one by one.
     pub(crate) fn new(most: usize) -> Self {
-        let state = State { queue: Queue::new(most), recent: Recent::new(most), repeats: Repeats::default() };
+        let (queue, recent) = (Queue::new(most), Recent::new(most));
+        let state = State { queue, recent, pace: Pace::default(), repeats: Repeats::default() };
         let fencing = Fencing::Everything;
         Self { state: Mutex::new(state), waiting: AtomicUsize::new(0), fencing, added: Notify::new() }
     }
@@ -176,33 +182,53 @@ impl Journal {
         ([Tried::Never, Tried::Failed, Tried::InVain].map(|tried| state.queue.waiting(tried)), state.repeats)
     }
 
-    /// It was sent and waits all the same, unless there are other servers since.
-    fn was_tried(&self, batch: &Batch, how: Tried, since: Repeats) {
-        self.with(|state| {
-            if state.repeats == since {
-                state.queue.was_tried(batch, how);
+    /// Takes the first of these: as many as are sent at once.
+    fn cut(&self, items: &mut VecDeque<Numbered>, tried: Tried) -> Vec<Numbered> {
+        // What was never sent is not held up by what was.
+        if tried == Tried::Never { Pace::default().cut(items) } else { self.lock().pace.cut(items) }
+    }
+
+    /// So many were done in time, or not. Of one alone there is no less.
+    fn paced(&self, count: usize, fault: Option<&Fault>) {
+        match fault {
+            None => self.lock().pace.was_in_time(),
+            Some(Fault::Timeout) if count > 1 => self.lock().pace.was_late(),
+            Some(_) => {}
+        }
+    }
+
+    /// They were sent and wait all the same, unless there are other servers since.
+    fn were_tried(&self, items: &[Numbered], how: Tried, since: Repeats) {
+        self.with_since(since, |state| state.queue.were_tried(items, how));
+    }
+
+    fn was_swept_in_vain(&self, sweep: &Sweep, how: Tried, since: Repeats) {
+        self.with_since(since, |state| state.queue.was_swept_in_vain(sweep, how));
+    }
+
+    /// They are done, unless another server may have taken over since.
+    fn acknowledge_items(&self, items: Vec<Numbered>, since: Repeats) {
+        self.with_since(since, |state| {
+            let now = Instant::now();
+            for (number, item) in items {
+                state.queue.acknowledge(number);
+                state.recent.add(item, now);
             }
         });
     }
 
-    /// It is done, unless another server may have taken over since.
-    fn acknowledge(&self, batch: Batch, since: Repeats) {
+    fn acknowledge_sweep(&self, sweep: Sweep, since: Repeats) {
+        self.with_since(since, |state| {
+            state.queue.acknowledge_sweep(&sweep);
+            state.recent.add_widened(sweep.prefix, Instant::now());
+        });
+    }
+
+    /// Nothing, where the latest were repeated since.
+    fn with_since(&self, since: Repeats, change: impl FnOnce(&mut State)) {
         self.with(|state| {
-            if state.repeats != since {
-                return;
-            }
-            let now = Instant::now();
-            match batch {
-                Batch::Items(items) => {
-                    for (number, item) in items {
-                        state.queue.acknowledge(number);
-                        state.recent.add(item, now);
-                    }
-                }
-                Batch::Sweep { prefix, number } => {
-                    state.queue.acknowledge_sweep(&prefix, number);
-                    state.recent.add_widened(prefix, now);
-                }
+            if state.repeats == since {
+                change(state);
             }
         });
     }

@@ -217,7 +217,7 @@ impl Remote for Store {
         Self::register(self, fields)
     }
 
-    fn sweep(&self, prefix: &str) -> impl Future<Output = Result<u64, Fault>> + Send {
-        Self::sweep(self, prefix)
+    fn sweep(&self, prefixes: &[String], is_first: bool) -> impl Future<Output = Result<u64, Fault>> + Send {
+        Self::sweep(self, prefixes, is_first)
     }
 }

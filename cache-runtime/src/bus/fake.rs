@@ -41,8 +41,13 @@ struct State {
     lacks_replicas: bool,
     /// What the names on a server without the bus begin with, and whether that server is away.
     away: Option<(&'static str, bool)>,
-    /// Whatever begins like this is refused; on a server without the bus, if that begins likewise.
-    refused: Option<(&'static str, Refusal)>,
+    /// Whatever begins like this is refused, with an answer that begins with this word; on a server without the bus, if
+    /// that begins likewise.
+    refused: Option<(&'static str, Refusal, &'static str)>,
+    /// Why the bus is told nothing, where the names of the same invalidation are unlinked.
+    bus_fault: Option<Fault>,
+    /// The most names that are unlinked in time, if not all are, and how often more were asked for.
+    most: (Option<usize>, usize),
     /// How much of a probe takes too long.
     heavy: Heavy,
     /// Besides the time of an operation, for a look that reads and one at the end alone.
@@ -121,16 +126,40 @@ impl Fake {
     }
 
     pub(crate) fn set_refused(&self, prefix: &'static str, refusal: Refusal) {
-        self.state().refused = Some((prefix, refusal));
+        self.set_refused_saying(prefix, refusal, "");
+    }
+
+    pub(crate) fn set_refused_saying(&self, prefix: &'static str, refusal: Refusal, word: &'static str) {
+        self.state().refused = Some((prefix, refusal, word));
+    }
+
+    pub(crate) fn set_bus_fault(&self, fault: Option<Fault>) {
+        self.state().bus_fault = fault;
+    }
+
+    /// More names than these take too long.
+    pub(crate) fn set_most(&self, most: usize) {
+        self.state().most = (Some(most), 0);
+    }
+
+    /// How often there were more.
+    pub(crate) fn lates(&self) -> usize {
+        self.state().most.1
     }
 
     /// Those on the server that is away stay.
     fn unlink_all(&self, state: &mut State, names: &[String]) -> Result<(), Fault> {
+        if state.most.0.is_some_and(|most| names.len() > most) {
+            state.most.1 += 1;
+            return Err(Fault::Timeout);
+        }
         let away = state.away.filter(|(_, is_away)| *is_away).map(|(prefix, _)| prefix);
         let refused = state.refused;
         let fault = |name: &String| match &refused {
             _ if away.is_some_and(|prefix| name.starts_with(prefix)) => Some(Fault::Away),
-            Some((prefix, refusal)) if name.starts_with(prefix) => Some(Fault::Refused(*refusal, name.clone())),
+            Some((prefix, refusal, word)) if name.starts_with(prefix) => {
+                Some(Fault::Refused(*refusal, format!("{word} {name}")))
+            }
             _ => None,
         };
         // The others are on other servers, or in other slots.
@@ -322,6 +351,9 @@ impl Remote for Fake {
         if state.version.as_deref() != routes {
             return Ok(Invalidated::RoutesChanged);
         }
+        if let Some(fault) = state.bus_fault.clone() {
+            return Err(fault);
+        }
         drop(state);
         let names: Vec<_> = invalidation.fields.iter().map(|(name, _)| *name).collect();
         self.log.note(format!("tell {}", names.join(" ")));
@@ -359,7 +391,11 @@ impl Remote for Fake {
         let (without, state) = (self.replicated().err().filter(|_| replicas), self.state());
         let fault = state.fault.clone().filter(|fault| *fault == Fault::Away).or(without);
         let is_away = state.away.is_some_and(|(_, is_away)| is_away);
-        let away = |needed| (is_away && needed == Needed::Server(Some(1))).then_some(Fault::Away);
+        let bus_fault = state.bus_fault.as_ref().filter(|fault| matches!(fault, Fault::Refused(..)));
+        let away = |needed| match needed {
+            Needed::Server(place) => (is_away && place == Some(1)).then_some(Fault::Away),
+            Needed::Bus => bus_fault.cloned(),
+        };
         needed.iter().filter_map(|needed| Some((*needed, fault.clone().or_else(|| away(*needed))?))).collect()
     }
 
@@ -387,10 +423,18 @@ impl Remote for Fake {
         Ok(state.version.clone().expect("it has just been set"))
     }
 
-    async fn sweep(&self, prefix: &str) -> Result<u64, Fault> {
-        self.reached()?.names.retain(|name| !name.starts_with(prefix));
-        self.log.note(format!("sweep {prefix}"));
-        Ok(0)
+    async fn sweep(&self, prefixes: &[String], is_first: bool) -> Result<u64, Fault> {
+        let mut state = self.reached()?;
+        let away = state.away.filter(|(_, is_away)| *is_away).map(|(prefix, _)| prefix);
+        if away.is_some() && !is_first {
+            return Err(Fault::Away);
+        }
+        let is_there = |name: &str| away.is_none_or(|away| !name.starts_with(away));
+        for prefix in prefixes {
+            state.names.retain(|name| !(name.starts_with(prefix) && is_there(name)));
+            self.log.note(format!("sweep {prefix}"));
+        }
+        away.map_or(Ok(0), |_| Err(Fault::Away))
     }
 }
 

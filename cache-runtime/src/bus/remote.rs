@@ -77,8 +77,8 @@ pub(crate) trait Remote: Send + Sync {
     /// All servers and the bus.
     fn servers(&self) -> BTreeSet<Needed>;
 
-    /// Of what is needed, what is not there, and why: nobody can reach it or, where `replicas` are asked for too, it has
-    /// too few.
+    /// Of what is needed, what is not there, and why: nobody can reach it, it is the bus and takes no writes or, where
+    /// `replicas` are asked for too, it has too few.
     fn lacking(
         &self,
         needed: &BTreeSet<Needed>,
@@ -94,6 +94,7 @@ pub(crate) trait Remote: Send + Sync {
     /// Adds these to the routes.
     fn register(&self, fields: &[(String, String)]) -> impl Future<Output = Result<String, Fault>> + Send;
 
-    /// Unlinks all that begins like this.
-    fn sweep(&self, prefix: &str) -> impl Future<Output = Result<u64, Fault>> + Send;
+    /// Unlinks all that begins like one of these; for the first time on all servers that do it, later as far as the first
+    /// that does not.
+    fn sweep(&self, prefixes: &[String], is_first: bool) -> impl Future<Output = Result<u64, Fault>> + Send;
 }

@@ -1,6 +1,6 @@
 //! What waits: a pure state machine.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::journal::item::Item;
@@ -10,10 +10,6 @@ const MOST_BYTES: usize = 16 << 20;
 
 /// The most functions that wait as a whole, and the most events whose functions do; beyond it, everything does.
 pub(super) const MOST_WIDENED: usize = 1 << 10;
-
-/// Names or events, whichever are more, and bytes that are sent at once. The script that tells the bus takes four
-/// arguments of each event, and a server's Lua hands on no more than 8,000.
-const BATCH: (usize, usize) = (512, 256 << 10);
 
 /// Invalidations in the order in which they are to be replayed.
 #[derive(Debug)]
@@ -29,16 +25,16 @@ pub(super) struct Queue {
     widened: BTreeMap<String, u64>,
     /// Names of events that did not fit: functions may listen to them that this process does not know yet.
     events: BTreeMap<String, u64>,
-    /// Of those that were sent.
-    tried: HashMap<u64, Tried>,
+    /// Of those that were sent: what became of them, and a number like theirs of when that was.
+    tried: HashMap<u64, (Tried, u64)>,
     bytes: usize,
 }
 
-/// What is to be replayed at once.
+/// What the keys of a whole function begin with.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Batch {
-    Items(Vec<Numbered>),
-    Sweep { prefix: String, number: u64 },
+pub(super) struct Sweep {
+    pub(super) prefix: String,
+    pub(super) number: u64,
 }
 
 /// An invalidation and its number.
@@ -60,15 +56,9 @@ pub(super) enum Tried {
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) tried: Tried,
-    pub(super) items: Vec<Numbered>,
-    pub(super) sweeps: Vec<Batch>,
-}
-
-impl Waiting {
-    /// As it is sent: as much at once as fits, and whole functions behind that.
-    pub(super) fn batches(self) -> impl Iterator<Item = Batch> {
-        pack(self.items).into_iter().chain(self.sweeps)
-    }
+    pub(super) items: VecDeque<Numbered>,
+    /// The one that was tried longest ago first.
+    pub(super) sweeps: Vec<Sweep>,
 }
 
 /// How something was added.
@@ -133,8 +123,11 @@ impl Queue {
     /// Adds all keys that begin like this.
     pub(super) fn widen(&mut self, prefix: String) {
         let number = self.number();
-        if let Some(before) = self.widened.insert(prefix, number) {
-            self.tried.remove(&before);
+        if let Some(before) = self.widened.insert(prefix, number)
+            && let Some(tried) = self.tried.remove(&before)
+        {
+            // What one server hinders is not swept on the others with each that does not fit.
+            self.tried.insert(number, tried);
         }
         if self.widened.len() > MOST_WIDENED {
             let before = std::mem::replace(&mut self.widened, BTreeMap::from([(String::new(), number)]));
@@ -178,27 +171,31 @@ impl Queue {
 
     /// What waits and was tried like this. It goes on waiting until it is acknowledged.
     pub(super) fn waiting(&self, tried: Tried) -> Waiting {
-        let is_it = |number: &u64| self.tried.get(number).copied().unwrap_or_default() == tried;
-        let items = self.items.iter().filter(|(number, _)| is_it(number));
-        let sweeps = self.widened.iter().filter(|(_, number)| is_it(number));
+        let last_try = |number: &u64| self.tried.get(number).copied().unwrap_or((Tried::Never, *number));
+        let items = self.items.iter().filter(|(number, _)| last_try(number).0 == tried);
+        let mut sweeps: Vec<_> = self.widened.iter().filter(|(_, number)| last_try(number).0 == tried).collect();
+        sweeps.sort_by_key(|(_, number)| last_try(number).1);
         Waiting {
             tried,
             items: items.map(|(number, item)| (*number, Arc::clone(item))).collect(),
-            sweeps: sweeps.map(|(prefix, number)| Batch::Sweep { prefix: prefix.clone(), number: *number }).collect(),
+            sweeps: sweeps
+                .into_iter()
+                .map(|(prefix, number)| Sweep { prefix: prefix.clone(), number: *number })
+                .collect(),
         }
     }
 
-    /// It was sent, and waits all the same. One that was added again meanwhile has another number.
-    pub(super) fn was_tried(&mut self, batch: &Batch, how: Tried) {
-        match batch {
-            Batch::Items(items) => {
-                let waiting = items.iter().filter(|(number, _)| self.items.contains_key(number));
-                self.tried.extend(waiting.map(|(number, _)| (*number, how)));
-            }
-            Batch::Sweep { prefix, number } if self.widened.get(prefix) == Some(number) => {
-                self.tried.insert(*number, how);
-            }
-            Batch::Sweep { .. } => {}
+    /// They were sent, and wait all the same. What was added again meanwhile has another number.
+    pub(super) fn were_tried(&mut self, items: &[Numbered], how: Tried) {
+        let at = self.number();
+        let waiting = items.iter().filter(|(number, _)| self.items.contains_key(number));
+        self.tried.extend(waiting.map(|(number, _)| (*number, (how, at))));
+    }
+
+    pub(super) fn was_swept_in_vain(&mut self, Sweep { prefix, number }: &Sweep, how: Tried) {
+        let at = self.number();
+        if self.widened.get(prefix) == Some(number) {
+            self.tried.insert(*number, (how, at));
         }
     }
 
@@ -223,10 +220,10 @@ impl Queue {
         self.numbers.remove(&item);
     }
 
-    pub(super) fn acknowledge_sweep(&mut self, prefix: &str, number: u64) {
-        if self.widened.get(prefix) == Some(&number) {
+    pub(super) fn acknowledge_sweep(&mut self, Sweep { prefix, number }: &Sweep) {
+        if self.widened.get(prefix) == Some(number) {
             self.widened.remove(prefix);
-            self.tried.remove(&number);
+            self.tried.remove(number);
         }
     }
 
@@ -234,21 +231,4 @@ impl Queue {
         self.next += 1;
         self.next
     }
-}
-
-/// In their order, and as many at once as fit.
-pub(super) fn pack(items: Vec<Numbered>) -> Vec<Batch> {
-    let (mut batches, mut batch, mut parts, mut bytes) = (Vec::new(), Vec::new(), 0, 0);
-    for (number, item) in items {
-        (parts, bytes) = (parts + item.parts(), bytes + item.bytes());
-        if !batch.is_empty() && (parts > BATCH.0 || bytes > BATCH.1) {
-            batches.push(Batch::Items(std::mem::take(&mut batch)));
-            (parts, bytes) = (item.parts(), item.bytes());
-        }
-        batch.push((number, item));
-    }
-    if !batch.is_empty() {
-        batches.push(Batch::Items(batch));
-    }
-    batches
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::item::Item;
-use super::queue::{Added, Batch, Queue, Tried};
+use super::queue::{Added, Queue, Tried};
 use super::*;
 use crate::bus::fake::Fake;
 use crate::fault::{Fault, Refusal};
@@ -23,22 +23,31 @@ fn item(text: &str) -> Item {
     Item { named: vec![named], events: Vec::new(), keys: vec![text.to_owned()] }
 }
 
+/// What is sent at once.
+#[derive(Debug, PartialEq, Eq)]
+enum Batch {
+    Items(Vec<Numbered>),
+    Sweep(Sweep),
+}
+
 fn texts(batch: &Batch) -> Vec<&str> {
     match batch {
         Batch::Items(items) => items.iter().map(|(_, item)| item.named[0].text.as_str()).collect(),
-        Batch::Sweep { prefix, .. } => vec![prefix],
+        Batch::Sweep(sweep) => vec![&sweep.prefix],
     }
 }
 
 /// What is sent first.
 fn next(queue: &Queue) -> Option<Batch> {
-    queue.waiting(Tried::Never).batches().next()
+    let mut waiting = queue.waiting(Tried::Never);
+    let items = Pace::default().cut(&mut waiting.items);
+    if items.is_empty() { waiting.sweeps.into_iter().next().map(Batch::Sweep) } else { Some(Batch::Items(items)) }
 }
 
 fn acknowledge(queue: &mut Queue, batch: Batch) {
     match batch {
         Batch::Items(items) => items.into_iter().for_each(|(number, _)| queue.acknowledge(number)),
-        Batch::Sweep { prefix, number } => queue.acknowledge_sweep(&prefix, number),
+        Batch::Sweep(sweep) => queue.acknowledge_sweep(&sweep),
     }
 }
 
@@ -178,7 +187,7 @@ proptest! {
                     Some((batch, seen)) => {
                         let covers = |text: &String| match &batch {
                             Batch::Items(_) => texts(&batch).contains(&text.as_str()),
-                            Batch::Sweep { prefix, .. } => text.starts_with(prefix),
+                            Batch::Sweep(sweep) => text.starts_with(&sweep.prefix),
                         };
                         let later = unreplayed.split_off(seen);
                         unreplayed.retain(|text| !covers(text));
@@ -322,7 +331,7 @@ async fn what_one_server_hinders_is_in_nobodys_way() {
     journal.add(&table.plan_texts(["other:2".to_owned()]), Invalidation::default());
     let drain = async || journal.drain(server.as_ref(), &table, "me").await;
     assert_eq!(drain().await, Err(Fault::Away));
-    let told = ["unlink shop:v1:other:1 shop:v1:other:2", "tell keys by covered"];
+    let told = ["unlink shop:v1:other:2", "unlink shop:v1:other:1", "tell keys by covered"];
     assert!(server.log.has(&told), "{:?}", server.log.lines());
     assert!(server.log.lines()[0].contains("shop:v1:other:3"), "once, though it is not told yet");
     assert_eq!(journal.len(), 2);
@@ -397,6 +406,118 @@ async fn however_much_one_server_refuses_the_others_have_their_turn() {
         assert!(drain().await.is_err());
     }
     assert_eq!(journal.len(), 12_000);
+}
+
+/// Which functions listen is found out by sending it: from then on it needs their servers too.
+#[tokio::test]
+async fn what_newer_routes_name_on_a_server_that_is_away_is_not_sent_again() {
+    let (server, journal, table) = (Fake::new(), Journal::new(9), table());
+    server.set_away("shop:v4:f:", true);
+    let json = r#"{"tenant":1,"id":2}"#;
+    let plan = table.plan(&Happened { name: "UserUpdated", json: json.as_bytes(), value: None });
+    journal.add(&plan, invalidation(&[("event", "UserUpdated"), ("data", json)]));
+    add(&journal, "other:1");
+    let value = r#"{"function":"f","version":4,"event":"UserUpdated","keys":"f:<id>"}"#;
+    server.add_route("f v4: UserUpdated => f:<id>", value);
+    let drain = async || journal.drain(server.as_ref(), &table, "me").await;
+    assert_eq!((drain().await, journal.len()), (Err(Fault::Away), 1));
+    server.log.clear();
+    assert_eq!((drain().await, drain().await), (Err(Fault::Away), Err(Fault::Away)));
+    assert_eq!(server.log.lines(), Vec::<String>::new());
+    server.set_away("shop:v4:f:", false);
+    assert_eq!(drain().await, Ok(Drained::Empty));
+}
+
+/// With each invalidation that does not fit, the journal widens once more.
+#[tokio::test]
+async fn what_is_widened_again_is_not_swept_again_while_a_server_hinders_it() {
+    let (server, journal, table) = (Fake::new(), Journal::new(0), table());
+    let add = || journal.add(&table.plan_key(&sample::USER, "user:1:2".to_owned()), Invalidation::default());
+    let drain = async || journal.drain(server.as_ref(), &table, "me").await;
+    server.set_away("shop:v1:user:", true);
+    for _ in 0..3 {
+        add();
+        assert_eq!(drain().await, Err(Fault::Away));
+    }
+    assert_eq!(server.log.lines(), ["sweep shop:v1:user:", "sweep shop:group:user:"]);
+    server.set_away("shop:v1:user:", false);
+    server.set_lacks_replicas(true);
+    for _ in 0..3 {
+        add();
+        assert!(matches!(drain().await, Err(Fault::Refused(Refusal::TooFewReplicas, _))));
+    }
+    assert_eq!(server.log.lines()[2..], ["sweep shop:v1:user:", "sweep shop:group:user:", "unlink ", "tell all by"]);
+    server.set_lacks_replicas(false);
+    assert_eq!(drain().await, Ok(Drained::Empty));
+}
+
+#[tokio::test]
+async fn what_is_small_goes_between_two_sweeps() {
+    let (server, journal, table) = (Fake::new(), Journal::new(1), table());
+    let drain = async || journal.drain(server.as_ref(), &table, "me").await;
+    for text in ["a:1", "b:1", "c:1"] {
+        add(&journal, text);
+    }
+    assert_eq!(drain().await, Ok(Drained::More));
+    add(&journal, "d:1");
+    while drain().await != Ok(Drained::Empty) {}
+    let order = ["unlink shop:v1:a:1", "sweep shop:v1:b", "unlink shop:v1:d:1", "sweep shop:v1:c"];
+    assert!(server.log.has(&order), "{:?}", server.log.lines());
+}
+
+#[tokio::test]
+async fn a_function_that_is_added_meanwhile_is_all_that_is_swept_again() {
+    let (server, journal, table) = (Fake::new(), Journal::new(0), table());
+    journal.add(&table.plan_key(&sample::USER, "user:1:2".to_owned()), Invalidation::default());
+    server.add_route("f v4", r#"{"function":"f","version":4}"#);
+    assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Ok(Drained::Empty));
+    let sweeps = ["sweep shop:v1:user:", "sweep shop:group:user:", "unlink ", "sweep shop:v4:user:"];
+    assert_eq!(server.log.lines(), [&sweeps[..], &["unlink ", "tell all by"]].concat());
+}
+
+#[tokio::test]
+async fn while_the_bus_cannot_be_told_nothing_is_unlinked_again() {
+    let stopped = || Fault::Refused(Refusal::WritesStopped, "MISCONF".to_owned());
+    for fault in [stopped(), Fault::Timeout] {
+        let (server, journal, table) = (Fake::new(), Journal::new(9), table());
+        server.set_bus_fault(Some(fault.clone()));
+        add(&journal, "user:1:2");
+        journal.add(&table.plan_texts(["other:2".to_owned()]), Invalidation::default());
+        let drain = async || journal.drain(server.as_ref(), &table, "me").await;
+        assert_eq!((drain().await, journal.len()), (Err(fault.clone()), 1), "what nobody is told of is done");
+        server.log.clear();
+        assert_eq!(drain().await, Err(fault.clone()));
+        // Nobody knows before it is sent that it takes too long.
+        assert_eq!(server.log.lines().is_empty(), fault != Fault::Timeout);
+        server.set_bus_fault(None);
+        assert_eq!(drain().await, Ok(Drained::Empty));
+    }
+}
+
+/// However much of it there is, batches become as small as the server is slow.
+#[tokio::test]
+async fn what_is_too_much_at_once_is_sent_in_smaller_batches() {
+    let (server, journal, table) = (Fake::new(), Journal::new(9_000), table());
+    server.set_most(100);
+    (0..8_192).for_each(|id| add(&journal, &format!("user:1:{id}")));
+    let mut drains = 0;
+    while journal.drain(server.as_ref(), &table, "me").await != Ok(Drained::Empty) {
+        drains += 1;
+        assert!(drains < 30, "{} wait", journal.len());
+    }
+    assert!(server.lates() < 45, "{} batches were too large", server.lates());
+}
+
+/// Its rights are those to other keys, and those of the others to these.
+#[tokio::test]
+async fn what_nobody_has_the_right_to_is_in_nobodys_way() {
+    let (server, journal, table) = (Fake::new(), Journal::new(60), table());
+    server.set_refused_saying("shop:v1:user:1:7", Refusal::Credentials, "NOPERM");
+    (0..60).filter(|id| *id < 8 || *id >= 20).for_each(|id| add(&journal, &format!("user:1:{id}")));
+    for _ in 0..3 {
+        assert!(journal.drain(server.as_ref(), &table, "me").await.is_err());
+    }
+    assert_eq!(journal.len(), 1);
 }
 
 #[tokio::test]
@@ -555,9 +676,8 @@ async fn what_may_have_happened_on_the_server_before_waits_again() {
     assert!(!journal.succeeded(sent, &plan, invalidation(&[("keys", "[\"user:1:2\"]")])));
     assert!(journal.blocks(["user:1:2"]));
     let ([waiting, ..], sent) = journal.waiting();
-    let batch = waiting.batches().next().expect("it waits");
     journal.repeat_recent();
-    journal.acknowledge(batch, sent);
+    journal.acknowledge_items(waiting.items.into(), sent);
     assert_eq!(journal.len(), 1, "nor is a replay that another one overtook");
     assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Ok(Drained::Empty));
 }

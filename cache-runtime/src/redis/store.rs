@@ -31,6 +31,7 @@ use crate::store::Seen;
 use leases::{Ends, Takes};
 use read::Wire;
 use short::Short;
+use sweep::Hindering;
 
 /// How the store is used.
 #[derive(Clone)]
@@ -76,6 +77,7 @@ pub(crate) struct Store {
     lease: Duration,
     min_replicas: usize,
     short: Short,
+    hindering: Hindering,
     most_rounds: usize,
     op_timeout: Duration,
     runtime: Handle,
@@ -107,6 +109,7 @@ impl Store {
             lease: settings.lease,
             min_replicas: settings.min_replicas,
             short: Short::default(),
+            hindering: Hindering::default(),
             most_rounds: settings.most_rounds,
             servers,
             wakes,

@@ -117,6 +117,7 @@ async fn all_operations_work_where_keys_are_apart() {
     })
     .await;
     sweeps(&store).await;
+    sweeps_that_one_server_hinders(&cluster, &store).await;
     one_server_less(cluster, &store).await;
 }
 
@@ -201,8 +202,41 @@ async fn wake_ups(store: &Store) {
 }
 
 async fn sweeps(store: &Store) {
-    assert_eq!(store.sweep("shop:v1:item:").await, Ok(101));
-    assert_eq!(store.sweep("shop:v1:item:").await, Ok(0));
+    assert_eq!(sweep(store, true).await, Ok(101));
+    assert_eq!(sweep(store, true).await, Ok(0));
+}
+
+async fn sweep(store: &Store, is_first: bool) -> Result<u64, Fault> {
+    store.sweep(&["shop:v1:none:".to_owned(), "shop:v1:item:".to_owned()], is_first).await
+}
+
+/// The others lose what they have once, not with each try: whichever of them it is.
+async fn sweeps_that_one_server_hinders(cluster: &Cluster, store: &Store) {
+    let keys =
+        || cluster.nodes.iter().map(|(port, _)| redis_cli(*port, &["DBSIZE"]).trim().parse::<u64>().expect("a number"));
+    let left: Vec<_> = keys().collect();
+    let fill = async || {
+        for entry in (0..60).map(|i| format!("shop:v1:item:{i}")) {
+            let mut set = Cmd::new();
+            set.arg("SET").arg(&entry).arg("x");
+            store.servers().command(store.slot(&entry), &set).await.expect("an answer");
+        }
+        keys().collect::<Vec<_>>()
+    };
+    for (place, (port, _)) in cluster.nodes.iter().enumerate() {
+        let before = fill().await;
+        redis_cli(*port, &["CONFIG", "SET", "min-replicas-to-write", "1"]);
+        assert!(sweep(store, true).await.is_err());
+        let swept = (0..left.len()).map(|at| if at == place { before[at] } else { left[at] });
+        assert!(keys().eq(swept), "once on all that do it");
+        redis_cli(*port, &["CONFIG", "SET", "min-replicas-to-write", "0"]);
+        let before = fill().await;
+        redis_cli(*port, &["CONFIG", "SET", "min-replicas-to-write", "1"]);
+        assert!(sweep(store, false).await.is_err());
+        assert!(keys().eq(before), "and not again");
+        redis_cli(*port, &["CONFIG", "SET", "min-replicas-to-write", "0"]);
+        assert_eq!(sweep(store, false).await, Ok(60));
+    }
 }
 
 /// Reads from the other servers go on, although they go out together with those that fail, and so do leases.
@@ -226,7 +260,7 @@ async fn one_server_less(mut cluster: Cluster, store: &Store) {
         let left = about_life(store, &["PTTL", entry]).await.expect("an answer");
         assert!(left <= millis(LEASE), "it was renewed: {left}");
     }
-    assert!(store.sweep("shop:v1:item:").await.is_err(), "not on all of them");
+    assert!(sweep(store, true).await.is_err(), "not on all of them");
 }
 
 /// A command about the life of the key that it names.

@@ -160,12 +160,13 @@ async fn a_sweep_takes_what_begins_alike_and_nothing_else() {
     for other in others {
         world.command(&[&"SET", &other, &"x"]).await;
     }
-    assert_eq!(world.store.sweep(prefix).await, Ok(2_500));
+    let sweep = async |prefix: &str| world.store.sweep(&[prefix.to_owned()], true).await;
+    assert_eq!(sweep(prefix).await, Ok(2_500));
     for other in others {
         assert!(world.exists(other).await, "{other}");
     }
-    assert_eq!(world.store.sweep(prefix).await, Ok(0));
-    assert_eq!(world.store.sweep("shop:").await, Ok(3));
+    assert_eq!(sweep(prefix).await, Ok(0));
+    assert_eq!(sweep("shop:").await, Ok(3));
 }
 
 #[tokio::test]
@@ -193,4 +194,31 @@ async fn a_bus_that_takes_no_writes_is_not_there() {
     assert!(lacking.keys().eq([&Needed::Bus]) && lacking.values().all(is_refused), "{lacking:?}");
     let untold = world.store.needs(&["shop:v1:a".to_owned()], false);
     assert_eq!(world.store.lacking(&untold, false).await, BTreeMap::new());
+}
+
+/// The server takes no writes for longer than one of them may take.
+#[tokio::test]
+async fn a_sweep_goes_on_behind_a_late_reply() {
+    let world = World::new().await;
+    let mut settings = world.server.settings();
+    settings.servers.op_timeout = Duration::from_millis(300);
+    let store = Store::open(settings).await.expect("a server");
+    let fill = "for i = 1, 200000 do redis.call('SET', 'shop:v1:' .. i, 'x') end";
+    world.command(&[&"EVAL", &fill, &"0"]).await;
+    let size = async || match world.command(&[&"DBSIZE"]).await {
+        Value::Int(size) => size,
+        other => panic!("{other:?}"),
+    };
+    let hinder = async {
+        while size().await > 190_000 {}
+        world.command(&[&"CLIENT", &"PAUSE", &"450", &"WRITE"]).await;
+        size().await
+    };
+    let before = world.calls("scan").await;
+    let prefixes = ["shop:v1:".to_owned()];
+    let (swept, left) = tokio::join!(store.sweep(&prefixes, true), hinder);
+    assert!(swept.is_ok() && left > 0, "{swept:?} with {left} left");
+    assert_eq!(size().await, 0);
+    let scans = world.calls("scan").await - before;
+    assert!(scans < 300, "it did not begin anew: {scans}");
 }
