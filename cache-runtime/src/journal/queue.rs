@@ -93,8 +93,9 @@ impl Queue {
         }
     }
 
+    /// What did not fit counts by its functions or by its events, whichever are more: they are of the same.
     pub(super) fn len(&self) -> usize {
-        self.items.len() + self.widened.len() + self.events.len()
+        self.items.len() + self.widened.len().max(self.events.len())
     }
 
     /// Adds at the end. An equal one that waits already moves there: its replay may be under way, and what it unlinks was
