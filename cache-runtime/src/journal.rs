@@ -151,10 +151,10 @@ impl Journal {
                 state.queue.add(item);
             }
             for prefix in widened {
-                state.queue.widen(prefix);
+                state.queue.widen(prefix, Tried::Never);
             }
             for event in events {
-                state.queue.widen_event(event);
+                state.queue.widen_event(event, Tried::Never);
             }
         });
         self.added.notify_one();
@@ -162,7 +162,7 @@ impl Journal {
 
     /// Nothing that the second tier holds is to be read again: all of it waits to be swept away.
     pub(crate) fn widen_to_everything(&self) {
-        self.with(|state| state.queue.widen(String::new()));
+        self.with(|state| state.queue.widen(String::new(), Tried::Never));
         self.added.notify_one();
     }
 
@@ -180,6 +180,11 @@ impl Journal {
     fn waiting(&self) -> ([Waiting; 3], Repeats) {
         let state = self.lock();
         ([Tried::Never, Tried::Failed, Tried::InVain].map(|tried| state.queue.waiting(tried)), state.repeats)
+    }
+
+    /// The whole functions that wait.
+    fn sweeps(&self) -> Vec<Sweep> {
+        self.lock().queue.sweeps()
     }
 
     /// Takes the first of these: as many as are sent at once.
@@ -213,6 +218,10 @@ impl Journal {
             for (number, item) in items {
                 state.queue.acknowledge(number);
                 state.recent.add(item, now);
+            }
+            // What waits the next time is another outage's.
+            if state.queue.len() == 0 {
+                state.pace = Pace::default();
             }
         });
     }

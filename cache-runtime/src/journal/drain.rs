@@ -36,7 +36,7 @@ impl Journal {
         let mut replay = Replay::new(remote, table, by, fault);
         self.replay_items(&mut replay, &mut waiting, since).await;
         if self.repeats() == since {
-            self.replay_sweep(&mut replay, waiting, since).await;
+            self.replay_sweep(&mut replay, since).await;
         }
         // What was tried with the servers of before says nothing of these.
         if self.repeats() != since {
@@ -66,7 +66,7 @@ impl Journal {
         let (mut groups, mut sent) = (VecDeque::<Group>::new(), 0);
         while sent < MOST_BATCHES && self.repeats() == since {
             let Some(group) = groups.front_mut() else {
-                let Some(Waiting { tried, items, .. }) = waiting.next() else { return };
+                let Some(Waiting { tried, items }) = waiting.next() else { return };
                 groups.extend(replay.ready(std::mem::take(items), *tried).await);
                 continue;
             };
@@ -96,14 +96,18 @@ impl Journal {
         }
     }
 
-    /// One of them: those that were never sent first, of the others the one that was tried longest ago.
-    async fn replay_sweep<R: Remote>(&self, replay: &mut Replay<'_, R>, waiting: [Waiting; 3], since: Repeats) {
-        for Waiting { tried, sweeps, .. } in waiting {
-            let Some(sweep) = sweeps.into_iter().next() else { continue };
-            if !replay.may_sweep(tried).await {
+    /// One of them: the first that may be. Another one is the first the next time.
+    async fn replay_sweep<R: Remote>(&self, replay: &mut Replay<'_, R>, since: Repeats) {
+        let mut may_not = Vec::new();
+        for sweep in self.sweeps() {
+            if may_not.contains(&sweep.tried) {
                 continue;
             }
-            match replay.sweep(&sweep.prefix, tried == Tried::Never).await {
+            if !replay.may_sweep(sweep.tried).await {
+                may_not.push(sweep.tried);
+                continue;
+            }
+            match replay.sweep(&sweep.prefix, sweep.tried == Tried::Never).await {
                 Ok(()) => self.acknowledge_sweep(sweep, since),
                 Err(fault) => {
                     self.was_swept_in_vain(&sweep, how(&fault), since);

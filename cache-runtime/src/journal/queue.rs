@@ -22,26 +22,58 @@ pub(super) struct Queue {
     /// How many items name each text.
     fenced: HashMap<String, usize>,
     /// What the keys of whole functions begin with.
-    widened: BTreeMap<String, u64>,
+    widened: BTreeMap<String, Widened>,
     /// Names of events that did not fit: functions may listen to them that this process does not know yet.
-    events: BTreeMap<String, u64>,
-    /// Of those that were sent: what became of them, and a number like theirs of when that was.
+    events: BTreeMap<String, (u64, Tried)>,
+    /// Of items that were sent: what became of them, and a number like theirs of when that was.
     tried: HashMap<u64, (Tried, u64)>,
     bytes: usize,
 }
 
-/// What the keys of a whole function begin with.
+/// A whole function that waits: what became so far of what was widened to it.
+#[derive(Debug, Default)]
+struct Widened {
+    /// The last number of those of which the same became: one at most for each.
+    parts: Vec<(u64, Tried)>,
+    /// When it was swept last, 0 if never.
+    swept: u64,
+}
+
+impl Widened {
+    fn add(&mut self, number: u64, how: Tried) {
+        let number = self.parts.iter().filter(|part| part.1 == how).fold(number, |most, part| most.max(part.0));
+        self.parts.retain(|part| part.1 != how);
+        self.parts.push((number, how));
+    }
+
+    /// What has happened of all of it.
+    fn tried(&self) -> Tried {
+        self.parts.iter().map(|part| part.1).min().unwrap_or_default()
+    }
+
+    fn number(&self) -> u64 {
+        self.parts.iter().map(|part| part.0).max().unwrap_or_default()
+    }
+
+    /// It was swept when this was its number. What came meanwhile waits as it did.
+    fn was_swept(&mut self, number: u64) {
+        self.parts.retain(|part| part.0 > number);
+    }
+}
+
+/// A whole function that is to be swept.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Sweep {
     pub(super) prefix: String,
     pub(super) number: u64,
+    pub(super) tried: Tried,
 }
 
 /// An invalidation and its number.
 pub(super) type Numbered = (u64, Arc<Item>);
 
-/// What became of something when it was sent to the servers of now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What became of something when it was sent to the servers of now; of two, what has happened less is less.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tried {
     /// It was not sent yet.
     #[default]
@@ -52,13 +84,12 @@ pub(super) enum Tried {
     InVain,
 }
 
-/// All that waits and was tried alike, oldest first.
+/// All that waits one by one and was tried alike: what was tried longest ago first, so that what fails again and again is
+/// in nobody's way.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) tried: Tried,
     pub(super) items: VecDeque<Numbered>,
-    /// The one that was tried longest ago first.
-    pub(super) sweeps: Vec<Sweep>,
 }
 
 /// How something was added.
@@ -100,16 +131,25 @@ impl Queue {
 
     /// Adds at the end. An equal one that waits already moves there: its replay may be under way, and what it unlinks was
     /// perhaps read again since.
+    ///
+    /// Where there is no room, what was sent already is widened, oldest first: a whole function waits as long as what it
+    /// was widened for would have, and what was never sent is sent before it waits for anything.
     pub(super) fn add(&mut self, item: impl Into<Arc<Item>>) -> Added {
         let item = item.into();
         if let Some(number) = self.numbers.get(&item) {
             self.acknowledge(*number);
         }
-        if self.items.len() >= self.most || self.bytes + item.bytes() > MOST_BYTES {
-            let is_first = self.widened.is_empty() && self.events.is_empty();
-            item.named.iter().for_each(|named| self.widen(named.prefix.clone()));
-            item.events.iter().for_each(|(name, _)| self.widen_event(name.clone()));
-            return if is_first { Added::Widened } else { Added::WidenedToo };
+        let is_first = self.widened.is_empty() && self.events.is_empty();
+        let mut added = Added::OneByOne;
+        while self.items.len() >= self.most || self.bytes + item.bytes() > MOST_BYTES {
+            added = if is_first { Added::Widened } else { Added::WidenedToo };
+            let Some((number, how)) = self.oldest_tried() else {
+                self.widen_item(&item, Tried::Never);
+                return added;
+            };
+            let oldest = Arc::clone(&self.items[&number]);
+            self.acknowledge(number);
+            self.widen_item(&oldest, how);
         }
         let number = self.number();
         self.bytes += item.bytes();
@@ -118,51 +158,54 @@ impl Queue {
         }
         self.numbers.insert(Arc::clone(&item), number);
         self.items.insert(number, item);
-        Added::OneByOne
+        added
     }
 
-    /// Adds all keys that begin like this.
-    pub(super) fn widen(&mut self, prefix: String) {
+    fn oldest_tried(&self) -> Option<(u64, Tried)> {
+        self.tried.iter().min_by_key(|(number, _)| **number).map(|(number, (how, _))| (*number, *how))
+    }
+
+    fn widen_item(&mut self, item: &Item, how: Tried) {
+        item.named.iter().for_each(|named| self.widen(named.prefix.clone(), how));
+        item.events.iter().for_each(|(name, _)| self.widen_event(name.clone(), how));
+    }
+
+    /// Adds all keys that begin like this, of which this became so far.
+    pub(super) fn widen(&mut self, prefix: String, how: Tried) {
         let number = self.number();
-        if let Some(before) = self.widened.insert(prefix, number)
-            && let Some(tried) = self.tried.remove(&before)
-        {
-            // What one server hinders is not swept on the others with each that does not fit.
-            self.tried.insert(number, tried);
-        }
+        self.widened.entry(prefix).or_default().add(number, how);
         if self.widened.len() > MOST_WIDENED {
-            let before = std::mem::replace(&mut self.widened, BTreeMap::from([(String::new(), number)]));
-            for number in before.values() {
-                self.tried.remove(number);
-            }
+            self.widened.clear();
+            self.widened.entry(String::new()).or_default().add(number, Tried::Never);
         }
     }
 
     /// Adds all keys of the functions that listen to events of this name, whichever these are when its turn comes.
-    pub(super) fn widen_event(&mut self, name: String) {
+    pub(super) fn widen_event(&mut self, name: String, how: Tried) {
         let number = self.number();
-        self.events.insert(name, number);
+        let event = self.events.entry(name).or_insert((number, how));
+        *event = (number, event.1.min(how));
         if self.events.len() > MOST_WIDENED {
             self.events.clear();
-            self.widen(String::new());
+            self.widen(String::new(), Tried::Never);
         }
     }
 
     /// The events whose functions are to be looked up.
     pub(super) fn events(&self) -> Vec<(String, u64)> {
-        self.events.iter().map(|(name, number)| (name.clone(), *number)).collect()
+        self.events.iter().map(|(name, (number, _))| (name.clone(), *number)).collect()
     }
 
     /// What the keys begin with of the functions that listen to it. One that came again meanwhile has another number, and is
     /// looked up again.
     pub(super) fn looked_up(&mut self, (name, number): &(String, u64), prefixes: BTreeSet<String>) {
-        if self.events.get(name) != Some(number) {
-            return;
-        }
+        let Some(how) = self.events.get(name).filter(|event| event.0 == *number).map(|event| event.1) else { return };
         self.events.remove(name);
-        // What waits is yet to be swept.
-        for prefix in prefixes.into_iter().filter(|prefix| !self.widened.contains_key(prefix)).collect::<Vec<_>>() {
-            self.widen(prefix);
+        for prefix in prefixes {
+            // What waits for as much is yet to be swept.
+            if self.widened.get(&prefix).is_none_or(|widened| widened.tried() > how) {
+                self.widen(prefix, how);
+            }
         }
     }
 
@@ -170,20 +213,25 @@ impl Queue {
         self.fenced.contains_key(text) || self.widened.keys().any(|prefix| text.starts_with(prefix))
     }
 
-    /// What waits and was tried like this. It goes on waiting until it is acknowledged.
+    /// What waits one by one and was tried like this. It goes on waiting until it is acknowledged.
     pub(super) fn waiting(&self, tried: Tried) -> Waiting {
-        let last_try = |number: &u64| self.tried.get(number).copied().unwrap_or((Tried::Never, *number));
+        let last_try = |number: &u64| self.tried.get(number).copied().unwrap_or_default();
         let items = self.items.iter().filter(|(number, _)| last_try(number).0 == tried);
-        let mut sweeps: Vec<_> = self.widened.iter().filter(|(_, number)| last_try(number).0 == tried).collect();
-        sweeps.sort_by_key(|(_, number)| last_try(number).1);
-        Waiting {
-            tried,
-            items: items.map(|(number, item)| (*number, Arc::clone(item))).collect(),
-            sweeps: sweeps
-                .into_iter()
-                .map(|(prefix, number)| Sweep { prefix: prefix.clone(), number: *number })
-                .collect(),
-        }
+        let mut items: Vec<_> = items.map(|(number, item)| (*number, Arc::clone(item))).collect();
+        items.sort_by_key(|(number, _)| (last_try(number).1, *number));
+        Waiting { tried, items: items.into() }
+    }
+
+    /// The whole functions that wait: those that were never swept first, then the one that was swept longest ago.
+    pub(super) fn sweeps(&self) -> Vec<Sweep> {
+        let mut widened: Vec<_> = self.widened.iter().collect();
+        widened.sort_by_key(|(_, widened)| widened.swept);
+        let sweep = |(prefix, widened): (&String, &Widened)| Sweep {
+            prefix: prefix.clone(),
+            number: widened.number(),
+            tried: widened.tried(),
+        };
+        widened.into_iter().map(sweep).collect()
     }
 
     /// They were sent, and wait all the same. What was added again meanwhile has another number.
@@ -193,16 +241,25 @@ impl Queue {
         self.tried.extend(waiting.map(|(number, _)| (*number, (how, at))));
     }
 
-    pub(super) fn was_swept_in_vain(&mut self, Sweep { prefix, number }: &Sweep, how: Tried) {
+    pub(super) fn was_swept_in_vain(&mut self, sweep: &Sweep, how: Tried) {
         let at = self.number();
-        if self.widened.get(prefix) == Some(number) {
-            self.tried.insert(*number, (how, at));
+        if let Some(widened) = self.widened.get_mut(&sweep.prefix) {
+            widened.was_swept(sweep.number);
+            widened.add(sweep.number, how);
+            widened.swept = at;
         }
     }
 
     /// There are other servers: nothing was sent to them.
     pub(super) fn forget_tries(&mut self) {
         self.tried.clear();
+        for widened in self.widened.values_mut() {
+            let number = widened.number();
+            *widened = Widened { parts: vec![(number, Tried::Never)], swept: 0 };
+        }
+        for event in self.events.values_mut() {
+            event.1 = Tried::Never;
+        }
     }
 
     /// It is done. One that was added again meanwhile has another number, and waits.
@@ -221,10 +278,11 @@ impl Queue {
         self.numbers.remove(&item);
     }
 
-    pub(super) fn acknowledge_sweep(&mut self, Sweep { prefix, number }: &Sweep) {
-        if self.widened.get(prefix) == Some(number) {
-            self.widened.remove(prefix);
-            self.tried.remove(number);
+    pub(super) fn acknowledge_sweep(&mut self, sweep: &Sweep) {
+        let Some(widened) = self.widened.get_mut(&sweep.prefix) else { return };
+        widened.was_swept(sweep.number);
+        if widened.parts.is_empty() {
+            self.widened.remove(&sweep.prefix);
         }
     }
 

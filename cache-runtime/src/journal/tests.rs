@@ -41,7 +41,7 @@ fn texts(batch: &Batch) -> Vec<&str> {
 fn next(queue: &Queue) -> Option<Batch> {
     let mut waiting = queue.waiting(Tried::Never);
     let items = Pace::default().cut(&mut waiting.items);
-    if items.is_empty() { waiting.sweeps.into_iter().next().map(Batch::Sweep) } else { Some(Batch::Items(items)) }
+    if items.is_empty() { queue.sweeps().into_iter().next().map(Batch::Sweep) } else { Some(Batch::Items(items)) }
 }
 
 fn acknowledge(queue: &mut Queue, batch: Batch) {
@@ -85,7 +85,7 @@ fn what_is_added_during_its_replay_stays() {
     acknowledge(&mut queue, newer);
     let swept = next(&queue).expect("the widened one");
     assert_eq!(texts(&swept), ["b"]);
-    queue.widen("b".to_owned());
+    queue.widen("b".to_owned(), Tried::Never);
     acknowledge(&mut queue, swept);
     assert_eq!(queue.len(), 1, "widened again during its sweep");
 }
@@ -108,7 +108,7 @@ fn beyond_all_bounds_everything_is_fenced() {
     for widen in [Queue::widen, Queue::widen_event] {
         let mut queue = Queue::new(0);
         for number in 0..=1_024 {
-            widen(&mut queue, format!("{number}:"));
+            widen(&mut queue, format!("{number}:"), Tried::Never);
         }
         assert_eq!(queue.len(), 1);
         assert!(queue.fences("anything"));
@@ -126,7 +126,7 @@ fn events_that_do_not_fit_wait_by_their_names() {
     add(&mut queue, "3");
     queue.looked_up(&looked_up[0], BTreeSet::new());
     assert_eq!(queue.len(), 1, "it came again while it was looked up");
-    queue.widen("a:".to_owned());
+    queue.widen("a:".to_owned(), Tried::Never);
     let before = next(&queue);
     let prefixes = || BTreeSet::from(["a:", "b:"].map(str::to_owned));
     queue.looked_up(&queue.events()[0], prefixes());
@@ -429,26 +429,84 @@ async fn what_newer_routes_name_on_a_server_that_is_away_is_not_sent_again() {
 }
 
 /// With each invalidation that does not fit, the journal widens once more.
+#[test]
+fn what_was_never_sent_waits_for_nothing() {
+    let mut queue = Queue::new(0);
+    let state = |queue: &Queue| queue.sweeps()[0].tried;
+    queue.add(item("a1"));
+    let swept = queue.sweeps().remove(0);
+    queue.was_swept_in_vain(&swept, Tried::InVain);
+    assert_eq!(state(&queue), Tried::InVain);
+    queue.add(item("a2"));
+    assert_eq!(state(&queue), Tried::Never, "not all of it has happened");
+    let swept = queue.sweeps().remove(0);
+    queue.add(item("a3"));
+    queue.was_swept_in_vain(&swept, Tried::Failed);
+    assert_eq!(state(&queue), Tried::Never, "it came during the sweep");
+    let swept = queue.sweeps().remove(0);
+    queue.was_swept_in_vain(&swept, Tried::Failed);
+    assert_eq!(state(&queue), Tried::Failed);
+    queue.add(item("b1"));
+    let order: Vec<_> = queue.sweeps().into_iter().map(|sweep| sweep.prefix).collect();
+    assert_eq!(order, ["b", "a"], "what was swept last comes last");
+    queue.forget_tries();
+    assert_eq!(state(&queue), Tried::Never, "there is another server");
+    for sweep in queue.sweeps() {
+        queue.acknowledge_sweep(&sweep);
+    }
+    assert_eq!(queue.len(), 0);
+}
+
+#[test]
+fn what_was_sent_makes_room_for_what_was_not() {
+    let mut queue = Queue::new(2);
+    queue.add(item("a1"));
+    queue.add(item("b1"));
+    let Some(Batch::Items(sent)) = next(&queue) else { panic!("both are sent") };
+    queue.were_tried(&sent, Tried::InVain);
+    assert_eq!(queue.add(item("c1")), Added::Widened);
+    assert_eq!(texts(&next(&queue).expect("what is new")), ["c1"]);
+    assert!(queue.fences("a9") && !queue.fences("b9") && !queue.fences("c9"));
+    let sweeps = queue.sweeps();
+    assert_eq!((sweeps.len(), sweeps[0].tried), (1, Tried::InVain), "it has happened as what it was widened for");
+}
+
+#[test]
+fn what_failed_last_is_tried_last() {
+    let mut queue = Queue::new(9);
+    for text in ["a", "b", "c"] {
+        queue.add(item(text));
+    }
+    let Some(Batch::Items(sent)) = next(&queue) else { panic!("all are sent") };
+    queue.were_tried(&sent, Tried::Failed);
+    queue.were_tried(&sent[..1], Tried::Failed);
+    let order: Vec<_> =
+        queue.waiting(Tried::Failed).items.into_iter().map(|(_, item)| item.named[0].text.clone()).collect();
+    assert_eq!(order, ["b", "c", "a"]);
+}
+
 #[tokio::test]
 async fn what_is_widened_again_is_not_swept_again_while_a_server_hinders_it() {
-    let (server, journal, table) = (Fake::new(), Journal::new(0), table());
-    let add = || journal.add(&table.plan_key(&sample::USER, "user:1:2".to_owned()), Invalidation::default());
+    let (server, journal, table) = (Fake::new(), Journal::new(1), table());
+    let add = |id: u64| journal.add(&table.plan_key(&sample::USER, format!("user:1:{id}")), Invalidation::default());
     let drain = async || journal.drain(server.as_ref(), &table, "me").await;
+    let sweeps = || server.log.lines().into_iter().filter(|line| line.starts_with("sweep")).count();
     server.set_away("shop:v1:user:", true);
-    for _ in 0..3 {
-        add();
+    for id in 0..3 {
+        add(id);
         assert_eq!(drain().await, Err(Fault::Away));
     }
-    assert_eq!(server.log.lines(), ["sweep shop:v1:user:", "sweep shop:group:user:"]);
+    assert_eq!(sweeps(), 0, "what was widened was sent before, and waits for who is away");
     server.set_away("shop:v1:user:", false);
     server.set_lacks_replicas(true);
-    for _ in 0..3 {
-        add();
+    for id in 3..6 {
+        add(id);
         assert!(matches!(drain().await, Err(Fault::Refused(Refusal::TooFewReplicas, _))));
     }
-    assert_eq!(server.log.lines()[2..], ["sweep shop:v1:user:", "sweep shop:group:user:", "unlink ", "tell all by"]);
+    assert_eq!(sweeps(), 2, "once, in the version and the group");
     server.set_lacks_replicas(false);
-    assert_eq!(drain().await, Ok(Drained::Empty));
+    while drain().await != Ok(Drained::Empty) {}
+    assert_eq!(sweeps(), 4);
 }
 
 #[tokio::test]
@@ -518,6 +576,21 @@ async fn what_nobody_has_the_right_to_is_in_nobodys_way() {
         assert!(journal.drain(server.as_ref(), &table, "me").await.is_err());
     }
     assert_eq!(journal.len(), 1);
+}
+
+/// One item at a time, after a server that was slow.
+#[tokio::test]
+async fn at_the_slowest_pace_it_is_in_nobodys_way_either() {
+    let (server, journal, table) = (Fake::new(), Journal::new(60), table());
+    (0..10).for_each(|_| journal.paced(2, Some(&Fault::Timeout)));
+    // 1, and 10 to 19.
+    server.set_refused_saying("shop:v1:user:1:1", Refusal::Credentials, "NOPERM");
+    (0..60).for_each(|id| add(&journal, &format!("user:1:{id}")));
+    for _ in 0..20 {
+        // A fault as often as one of those that are refused had its turn.
+        _ = journal.drain(server.as_ref(), &table, "me").await;
+    }
+    assert_eq!(journal.len(), 11);
 }
 
 #[tokio::test]

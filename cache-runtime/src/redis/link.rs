@@ -156,6 +156,11 @@ impl Link {
         self.shared.swaps.load(Ordering::Relaxed) == number
     }
 
+    /// Whether there may be a way whose server has swaps.
+    pub(crate) fn may_have_swaps(&self) -> bool {
+        self.shared.swaps.load(Ordering::Relaxed) != 0
+    }
+
     /// It has none after all, for as long as this way lasts.
     pub(crate) fn has_no_swaps(&self, number: u64) {
         // Of another way by now, that is nobody's loss.

@@ -107,6 +107,11 @@ impl Pool {
         self.send(link, way, packed).await
     }
 
+    /// Whether a connection may lead to a server with swaps.
+    pub(crate) fn may_have_swaps(&self) -> bool {
+        self.links.iter().any(Link::may_have_swaps)
+    }
+
     /// Swaps: what was sent, and a result for each. Nothing, and nothing sent, if the connection whose turn it is leads to
     /// a server without them.
     pub(crate) async fn swaps(

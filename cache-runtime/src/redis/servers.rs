@@ -174,6 +174,11 @@ impl Servers {
         Ok(self.follow_packed(replies, packed).await)
     }
 
+    /// Whether the server of this slot may have swaps.
+    pub(crate) fn may_have_swaps(&self, slot: HashSlot) -> bool {
+        self.topology.pool(slot).is_some_and(|pool| pool.may_have_swaps())
+    }
+
     /// Swaps of keys that one server has, in one flush: what became of each. Nothing, and nothing sent, if it has none.
     pub(crate) async fn swaps(
         &self,

@@ -208,11 +208,15 @@ impl Ends {
     /// Whom they can be ended with: fills with all others of their server, whatever else with those of its slot.
     fn company(&self, load: &Ending, end: usize) -> Company {
         let slot = load.ends[end].slot;
-        if load.is_fill(end) { Company::Fills(self.servers.server_of(slot)) } else { Company::Others(slot) }
+        let is_swapped = load.is_fill(end) && self.servers.may_have_swaps(slot);
+        if is_swapped { Company::Fills(self.servers.server_of(slot)) } else { Company::Others(slot) }
     }
 
-    async fn end(&self, load: &Ending, ends: &[usize]) -> Vec<Result<Value, Fault>> {
-        if load.is_fill(ends[0]) { self.fill(load, ends).await } else { self.finish(load, ends).await }
+    async fn end(&self, load: &Ending, (company, ends): &(Company, Vec<usize>)) -> Vec<Result<Value, Fault>> {
+        match company {
+            Company::Fills(_) => self.fill(load, ends).await,
+            Company::Others(_) => self.finish(load, ends).await,
+        }
     }
 
     /// Fills, all of one server: by a swap each where it has those, for a placeholder that nobody has marked. The rest by
@@ -260,10 +264,10 @@ impl Ends {
     /// By the script, which takes those of one slot.
     async fn finish_slots(&self, load: &Ending, ends: &[usize]) -> Vec<Result<Value, Fault>> {
         let runs = companies(ends, |end| load.ends[end].slot);
-        if let [run] = runs.as_slice() {
+        if let [(_, run)] = runs.as_slice() {
             return self.finish(load, run).await;
         }
-        let ended = all(runs.iter().map(|run| self.finish(load, run)).collect()).await;
+        let ended = all(runs.iter().map(|(_, run)| self.finish(load, run)).collect()).await;
         in_order(runs, ended)
     }
 
@@ -291,15 +295,18 @@ enum Company {
 }
 
 /// Those of each company together. Each run is ascending, as `ends` are.
-fn companies<K: Ord + Copy>(ends: &[usize], company: impl Fn(usize) -> K) -> Vec<Vec<usize>> {
+fn companies<K: Ord + Copy>(ends: &[usize], company: impl Fn(usize) -> K) -> Vec<(K, Vec<usize>)> {
     let mut order: Vec<(K, usize)> = ends.iter().map(|&end| (company(end), end)).collect();
     order.sort_by_key(|(company, _)| *company);
-    order.chunk_by(|one, next| one.0 == next.0).map(|run| run.iter().map(|(_, end)| *end).collect()).collect()
+    order
+        .chunk_by(|one, next| one.0 == next.0)
+        .map(|run| (run[0].0, run.iter().map(|(_, end)| *end).collect()))
+        .collect()
 }
 
 /// The replies to all, ascending as their ends are.
-fn in_order(runs: Vec<Vec<usize>>, ended: Vec<Vec<Result<Value, Fault>>>) -> Vec<Result<Value, Fault>> {
-    let mut replies: Vec<_> = runs.into_iter().flatten().zip(ended.into_iter().flatten()).collect();
+fn in_order<K>(runs: Vec<(K, Vec<usize>)>, ended: Vec<Vec<Result<Value, Fault>>>) -> Vec<Result<Value, Fault>> {
+    let mut replies: Vec<_> = runs.into_iter().flat_map(|(_, run)| run).zip(ended.into_iter().flatten()).collect();
     replies.sort_by_key(|(end, _)| *end);
     replies.into_iter().map(|(_, reply)| reply).collect()
 }
