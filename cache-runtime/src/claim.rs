@@ -204,7 +204,7 @@ impl Search<'_> {
                 Look::Hit(_) | Look::CoolDown => return Ok(look.take_claim(None)),
                 Look::Stale(found) => {
                     let (_, slot, stamps) = &**found;
-                    let refresh = Box::pin(self.refresh(slot, stamps)).await;
+                    let refresh = Box::pin(self.refresh(slot, stamps)).await?;
                     return Ok(look.take_claim(refresh));
                 }
                 Look::Take(over) => {

@@ -29,6 +29,10 @@ use crate::timer;
 /// How long the first turn of a task is waited for, where its caller may be what keeps it from that.
 const FIRST_TURN: Duration = Duration::from_secs(1);
 
+/// How long a task that was woken may have no turn. A runtime that is busy, or has a thread that is blocked, is driven all
+/// the same.
+const NO_TURN: Duration = Duration::from_secs(5);
+
 /// How the runtime wakes tasks; known from the first load on that has one.
 static TASKS: OnceLock<&'static RawWakerVTable> = OnceLock::new();
 
@@ -100,10 +104,10 @@ impl Drop for Caller {
     }
 }
 
-/// Gives up a load whose task has no turn within [`FIRST_TURN`] although it was woken: whoever follows takes over.
+/// Gives up a load whose task has no turn for [`NO_TURN`] although it was woken: whoever follows takes over.
 async fn give_up_undriven(place: Shared) {
     while ask_for_turn(&place) {
-        timer::sleep(FIRST_TURN).await;
+        timer::sleep(NO_TURN).await;
         let undriven = take_if(&place, |place| place.is_asked);
         if undriven.is_some() {
             tracing::warn!("nobody drives the runtime of a load that nobody waits for: it is given up");

@@ -296,7 +296,8 @@ impl Node {
 
     /// What was to be refreshed is served no longer: there is nothing newer to be kept.
     pub(crate) fn forget_stale(&self, address: &Address) {
-        if !address.function.staleness().is_zero() {
+        let is_stale = || self.fresh(&address.key.probe(), address.function.is_grouped()).is_none();
+        if !address.function.staleness().is_zero() && is_stale() {
             self.l1.remove(&address.key);
         }
     }

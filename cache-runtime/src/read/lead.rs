@@ -131,7 +131,10 @@ impl Missed {
                 (Claim::Hit(stored), _) => self.lead_by_hit(lead, stored),
                 (Claim::Stale(stored, refresh), _) => {
                     // Past its end there too: whoever comes next serves it from there while the refresh runs.
-                    self.keep_hit(&lead, &stored);
+                    // Unless what a refresh has left is newer.
+                    if self.node.fresh(&self.address.key.probe(), self.address.function.is_grouped()).is_none() {
+                        self.keep_hit(&lead, &stored);
+                    }
                     self.serve_stale(lead, stored, refresh)
                 }
                 (Claim::Lease(lease), allowance) => {
@@ -153,6 +156,10 @@ impl Missed {
     /// stopped: it would load beside the other one, and its value would be refused. Only once, that it comes to an end.
     fn is_overtaken(&self, way: &Way) -> bool {
         let Way::Lead(Leading { lead, claim }) = way else { return false };
+        // It has waited for its turn, and would wait for another one.
+        if matches!(claim, Tenure::Without(_)) {
+            return false;
+        }
         let has_expired = matches!(claim, Tenure::Leased(lease, _) if !lease.is_living());
         (has_expired || !lead.has_key()) && !self.joined_again.swap(true, Ordering::Relaxed)
     }
