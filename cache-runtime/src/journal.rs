@@ -219,10 +219,6 @@ impl Journal {
                 state.queue.acknowledge(number);
                 state.recent.add(item, now);
             }
-            // What waits the next time is another outage's.
-            if state.queue.len() == 0 {
-                state.pace = Pace::default();
-            }
         });
     }
 
@@ -238,6 +234,10 @@ impl Journal {
         self.with(|state| {
             if state.repeats == since {
                 change(state);
+                // What waits the next time is another outage's.
+                if state.queue.len() == 0 {
+                    state.pace = Pace::default();
+                }
             }
         });
     }

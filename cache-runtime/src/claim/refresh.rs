@@ -24,15 +24,15 @@ pub(crate) struct Refresh {
 
 impl Search<'_> {
     /// One refresh at a time in all processes: whoever takes the refresh lease of the value. The value is at hand, so
-    /// nobody waits for a load because that lease was refused; but where nothing is kept in memory either, no refresh would
-    /// ever come to anything.
+    /// nobody waits for a load because that lease was not taken; but where the server refuses it and nothing is kept in memory
+    /// either, no refresh would ever come to anything, and the caller loads.
     pub(super) async fn refresh(&mut self, slot: &[u8], stamps: &[Option<Stamp>]) -> Result<Option<Tenure>, Fault> {
         if self.claiming.missed.is_refreshed(self.claiming.lead.fence()) {
             return Ok(None);
         }
         match self.take_refresh(slot, stamps).await {
             Ok(refresh) => Ok(refresh.map(Tenure::Refresh)),
-            Err(fault) if self.function().lifetime(false).is_none() => Err(fault),
+            Err(fault @ Fault::Refused(..)) if self.must_load() => Err(fault),
             Err(fault) => {
                 self.claiming.count(Metric::FaultL2);
                 tracing::debug!(%fault, kind = fault.kind(), key = self.entry(), "a value is not refreshed for all");
@@ -52,8 +52,14 @@ impl Search<'_> {
         Ok(snapshot.map(|snapshot| Refresh { head, snapshot }))
     }
 
+    /// Whether its caller loads where no refresh is taken: nothing is kept in memory, and it has its turn at once.
+    fn must_load(&self) -> bool {
+        self.function().lifetime(false).is_none() && self.claiming.second.loads.available_permits() > 0
+    }
+
     /// For this process alone: what it keeps itself, and when it has its turn at once.
     fn refresh_near(&self) -> Option<Tenure> {
+        self.function().lifetime(false)?;
         let permit = Arc::clone(&self.claiming.second.loads).try_acquire_owned().ok()?;
         Some(Tenure::Without(Some(permit)))
     }

@@ -26,20 +26,24 @@ pub(super) struct Queue {
     /// Names of events that did not fit: functions may listen to them that this process does not know yet.
     events: BTreeMap<String, (u64, Tried)>,
     /// Of items that were sent: what became of them, and a number like theirs of when that was.
-    tried: HashMap<u64, (Tried, u64)>,
+    tried: BTreeMap<u64, (Tried, u64)>,
     bytes: usize,
 }
 
 /// A whole function that waits: what became so far of what was widened to it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Widened {
     /// The last number of those of which the same became: one at most for each.
     parts: Vec<(u64, Tried)>,
-    /// When it was swept last, 0 if never.
+    /// A number like these of when it was swept last; until then, of its first.
     swept: u64,
 }
 
 impl Widened {
+    fn new(number: u64) -> Self {
+        Self { parts: Vec::new(), swept: number }
+    }
+
     fn add(&mut self, number: u64, how: Tried) {
         let number = self.parts.iter().filter(|part| part.1 == how).fold(number, |most, part| most.max(part.0));
         self.parts.retain(|part| part.1 != how);
@@ -119,7 +123,7 @@ impl Queue {
             fenced: HashMap::new(),
             widened: BTreeMap::new(),
             events: BTreeMap::new(),
-            tried: HashMap::new(),
+            tried: BTreeMap::new(),
             bytes: 0,
         }
     }
@@ -132,18 +136,18 @@ impl Queue {
     /// Adds at the end. An equal one that waits already moves there: its replay may be under way, and what it unlinks was
     /// perhaps read again since.
     ///
-    /// Where there is no room, what was sent already is widened, oldest first: a whole function waits as long as what it
-    /// was widened for would have, and what was never sent is sent before it waits for anything.
+    /// Where there is no room, what was sent already is widened, oldest first, and what was never sent is sent before it
+    /// waits for anything.
     pub(super) fn add(&mut self, item: impl Into<Arc<Item>>) -> Added {
         let item = item.into();
         if let Some(number) = self.numbers.get(&item) {
             self.acknowledge(*number);
         }
         let is_first = self.widened.is_empty() && self.events.is_empty();
-        let mut added = Added::OneByOne;
+        let (mut added, may_fit) = (Added::OneByOne, self.most > 0 && item.bytes() <= MOST_BYTES);
         while self.items.len() >= self.most || self.bytes + item.bytes() > MOST_BYTES {
             added = if is_first { Added::Widened } else { Added::WidenedToo };
-            let Some((number, how)) = self.oldest_tried() else {
+            let Some((number, how)) = self.oldest_tried().filter(|_| may_fit) else {
                 self.widen_item(&item, Tried::Never);
                 return added;
             };
@@ -162,7 +166,7 @@ impl Queue {
     }
 
     fn oldest_tried(&self) -> Option<(u64, Tried)> {
-        self.tried.iter().min_by_key(|(number, _)| **number).map(|(number, (how, _))| (*number, *how))
+        self.tried.first_key_value().map(|(number, (how, _))| (*number, *how))
     }
 
     fn widen_item(&mut self, item: &Item, how: Tried) {
@@ -173,10 +177,10 @@ impl Queue {
     /// Adds all keys that begin like this, of which this became so far.
     pub(super) fn widen(&mut self, prefix: String, how: Tried) {
         let number = self.number();
-        self.widened.entry(prefix).or_default().add(number, how);
+        self.widened.entry(prefix).or_insert_with(|| Widened::new(number)).add(number, how);
         if self.widened.len() > MOST_WIDENED {
             self.widened.clear();
-            self.widened.entry(String::new()).or_default().add(number, Tried::Never);
+            self.widened.entry(String::new()).or_insert_with(|| Widened::new(number)).add(number, Tried::Never);
         }
     }
 
@@ -225,7 +229,7 @@ impl Queue {
     /// The whole functions that wait: those that were never swept first, then the one that was swept longest ago.
     pub(super) fn sweeps(&self) -> Vec<Sweep> {
         let mut widened: Vec<_> = self.widened.iter().collect();
-        widened.sort_by_key(|(_, widened)| widened.swept);
+        widened.sort_by_key(|(_, widened)| (widened.tried() != Tried::Never, widened.swept));
         let sweep = |(prefix, widened): (&String, &Widened)| Sweep {
             prefix: prefix.clone(),
             number: widened.number(),
@@ -255,7 +259,7 @@ impl Queue {
         self.tried.clear();
         for widened in self.widened.values_mut() {
             let number = widened.number();
-            *widened = Widened { parts: vec![(number, Tried::Never)], swept: 0 };
+            *widened = Widened { parts: vec![(number, Tried::Never)], ..Widened::new(number) };
         }
         for event in self.events.values_mut() {
             event.1 = Tried::Never;
@@ -279,8 +283,14 @@ impl Queue {
     }
 
     pub(super) fn acknowledge_sweep(&mut self, sweep: &Sweep) {
+        let at = self.number();
         let Some(widened) = self.widened.get_mut(&sweep.prefix) else { return };
+        widened.swept = at;
+        // It was not asked whether replicas have it, where it had not happened before.
+        let in_vain = widened.parts.iter().copied().filter(|part| part.1 == Tried::InVain && part.1 != sweep.tried);
+        let in_vain: Vec<_> = in_vain.filter(|part| part.0 <= sweep.number).collect();
         widened.was_swept(sweep.number);
+        widened.parts.extend(in_vain);
         if widened.parts.is_empty() {
             self.widened.remove(&sweep.prefix);
         }

@@ -68,15 +68,14 @@ impl<'a, R: Remote> Replay<'a, R> {
         self.alike(items, tried, false)
     }
 
-    /// Whether whole functions can be swept. Those that were never sent go to the servers that are there, like all else.
+    /// Whether whole functions can be swept. Those that were never sent go to the servers that are there, like all else; those
+    /// that too few replicas have wait for those of all servers.
     pub(super) async fn may_sweep(&mut self, tried: Tried) -> bool {
         if tried == Tried::Never {
             return true;
         }
-        let everywhere = self.find_lacking(self.remote.servers(), Tried::Failed).await;
-        // The servers are swept without waiting for replicas.
-        let told = self.find_lacking(BTreeSet::from([Needed::Bus]), tried).await;
-        let lacking = everywhere.or(told);
+        let needed = self.remote.servers().into_iter().chain([Needed::Bus]).collect();
+        let lacking = self.find_lacking(needed, tried).await;
         let may = lacking.is_none();
         self.fault = self.fault.take().or(lacking);
         may

@@ -428,7 +428,6 @@ async fn what_newer_routes_name_on_a_server_that_is_away_is_not_sent_again() {
     assert_eq!(drain().await, Ok(Drained::Empty));
 }
 
-/// With each invalidation that does not fit, the journal widens once more.
 #[test]
 fn what_was_never_sent_waits_for_nothing() {
     let mut queue = Queue::new(0);
@@ -485,6 +484,35 @@ fn what_failed_last_is_tried_last() {
     assert_eq!(order, ["b", "c", "a"]);
 }
 
+#[test]
+fn a_sweep_without_replicas_leaves_what_waits_for_them() {
+    let mut queue = Queue::new(0);
+    queue.widen("a".to_owned(), Tried::InVain);
+    queue.widen("a".to_owned(), Tried::Failed);
+    let swept = queue.sweeps().remove(0);
+    assert_eq!(swept.tried, Tried::Failed, "what has happened less decides");
+    queue.acknowledge_sweep(&swept);
+    let swept = queue.sweeps().remove(0);
+    assert_eq!(swept.tried, Tried::InVain);
+    queue.acknowledge_sweep(&swept);
+    assert_eq!(queue.len(), 0);
+}
+
+#[test]
+fn a_function_that_is_widened_all_the_time_keeps_no_other_one_waiting() {
+    let mut queue = Queue::new(0);
+    for (function, again) in [("a1", "b"), ("b1", "a"), ("a1", "b")] {
+        queue.add(item("a1"));
+        queue.add(item("b1"));
+        let swept = queue.sweeps().remove(0);
+        assert_eq!(swept.prefix, function[..1]);
+        queue.add(item(function));
+        queue.acknowledge_sweep(&swept);
+        assert_eq!(queue.sweeps()[0].prefix, again);
+    }
+}
+
+/// With each invalidation that does not fit, the journal widens once more.
 #[tokio::test]
 async fn what_is_widened_again_is_not_swept_again_while_a_server_hinders_it() {
     let (server, journal, table) = (Fake::new(), Journal::new(1), table());
