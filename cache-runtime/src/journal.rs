@@ -183,8 +183,8 @@ impl Journal {
     }
 
     /// The whole functions that wait.
-    fn sweeps(&self) -> Vec<Sweep> {
-        self.lock().queue.sweeps()
+    fn sweeps(&self, tried: Tried) -> Vec<Sweep> {
+        self.lock().queue.sweeps(tried)
     }
 
     /// Takes the first of these: as many as are sent at once.
@@ -207,8 +207,8 @@ impl Journal {
         self.with_since(since, |state| state.queue.were_tried(items, how));
     }
 
-    fn was_swept_in_vain(&self, sweep: &Sweep, how: Tried, since: Repeats) {
-        self.with_since(since, |state| state.queue.was_swept_in_vain(sweep, how));
+    fn were_swept_in_vain(&self, sweeps: &[Sweep], how: Tried, since: Repeats) {
+        self.with_since(since, |state| sweeps.iter().for_each(|sweep| state.queue.was_swept_in_vain(sweep, how)));
     }
 
     /// They are done, unless another server may have taken over since.
@@ -222,10 +222,13 @@ impl Journal {
         });
     }
 
-    fn acknowledge_sweep(&self, sweep: Sweep, since: Repeats) {
+    fn acknowledge_sweeps(&self, sweeps: Vec<Sweep>, since: Repeats) {
         self.with_since(since, |state| {
-            state.queue.acknowledge_sweep(&sweep);
-            state.recent.add_widened(sweep.prefix, Instant::now());
+            let now = Instant::now();
+            for sweep in sweeps {
+                state.queue.acknowledge_sweep(&sweep);
+                state.recent.add_widened(sweep.prefix, now);
+            }
         });
     }
 

@@ -28,7 +28,7 @@ impl Journal {
     /// What was never sent goes out as it is, to the servers that are there. What has failed is sent again when all servers
     /// that it needs can be reached, and apart from what needs others: else these would lose with each try what was read
     /// there since. What a server was told in vain, since it had too few replicas, is told again when it has them.
-    /// Behind these one whole function is swept, so that what is small goes in between.
+    /// Behind these whole functions are swept.
     pub(crate) async fn drain<R: Remote>(&self, remote: &R, table: &Table, by: &str) -> Result<Drained, Fault> {
         // Before anything is swept: a function that waits already is not widened to again.
         let fault = self.look_up(remote, table).await.err();
@@ -36,7 +36,7 @@ impl Journal {
         let mut replay = Replay::new(remote, table, by, fault);
         self.replay_items(&mut replay, &mut waiting, since).await;
         if self.repeats() == since {
-            self.replay_sweep(&mut replay, since).await;
+            self.replay_sweeps(&mut replay, since).await;
         }
         // What was tried with the servers of before says nothing of these.
         if self.repeats() != since {
@@ -96,25 +96,22 @@ impl Journal {
         }
     }
 
-    /// One of them: the first that may be. Another one is the first the next time.
-    async fn replay_sweep<R: Remote>(&self, replay: &mut Replay<'_, R>, since: Repeats) {
-        let mut may_not = Vec::new();
-        for sweep in self.sweeps() {
-            if may_not.contains(&sweep.tried) {
+    /// Whole functions, those that wait for the same together.
+    async fn replay_sweeps<R: Remote>(&self, replay: &mut Replay<'_, R>, since: Repeats) {
+        // Before any of them is: what fails now has had its turn.
+        let waiting = [Tried::Never, Tried::Failed, Tried::InVain].map(|tried| (tried, self.sweeps(tried)));
+        for (tried, sweeps) in waiting {
+            if sweeps.is_empty() || self.repeats() != since || !replay.may_sweep(tried).await {
                 continue;
             }
-            if !replay.may_sweep(sweep.tried).await {
-                may_not.push(sweep.tried);
-                continue;
-            }
-            match replay.sweep(&sweep.prefix, sweep.tried == Tried::Never).await {
-                Ok(()) => self.acknowledge_sweep(sweep, since),
+            let prefixes: Vec<_> = sweeps.iter().map(|sweep| sweep.prefix.as_str()).collect();
+            match replay.sweep(&prefixes, tried == Tried::Never).await {
+                Ok(()) => self.acknowledge_sweeps(sweeps, since),
                 Err(fault) => {
-                    self.was_swept_in_vain(&sweep, how(&fault), since);
+                    self.were_swept_in_vain(&sweeps, how(&fault), since);
                     replay.fault.get_or_insert(fault);
                 }
             }
-            return;
         }
     }
 }

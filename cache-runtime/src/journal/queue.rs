@@ -30,42 +30,26 @@ pub(super) struct Queue {
     bytes: usize,
 }
 
-/// A whole function that waits: what became so far of what was widened to it.
-#[derive(Debug)]
+/// A whole function that waits.
+#[derive(Debug, Default)]
 struct Widened {
-    /// The last number of those of which the same became: one at most for each.
-    parts: Vec<(u64, Tried)>,
-    /// A number like these of when it was swept last; until then, of its first.
-    swept: u64,
+    /// Of what was widened to it, the last number of those of which the same became.
+    parts: BTreeMap<Tried, u64>,
 }
 
 impl Widened {
-    fn new(number: u64) -> Self {
-        Self { parts: Vec::new(), swept: number }
-    }
-
     fn add(&mut self, number: u64, how: Tried) {
-        let number = self.parts.iter().filter(|part| part.1 == how).fold(number, |most, part| most.max(part.0));
-        self.parts.retain(|part| part.1 != how);
-        self.parts.push((number, how));
+        let last = self.parts.entry(how).or_insert(number);
+        *last = number.max(*last);
     }
 
-    /// What has happened of all of it.
-    fn tried(&self) -> Tried {
-        self.parts.iter().map(|part| part.1).min().unwrap_or_default()
-    }
-
-    fn number(&self) -> u64 {
-        self.parts.iter().map(|part| part.0).max().unwrap_or_default()
-    }
-
-    /// It was swept when this was its number. What came meanwhile waits as it did.
-    fn was_swept(&mut self, number: u64) {
-        self.parts.retain(|part| part.0 > number);
+    /// What was swept is no part of it any more, unless more of the same came meanwhile.
+    fn was_swept(&mut self, sweep: &Sweep) {
+        self.parts.retain(|tried, number| *tried != sweep.tried || *number > sweep.number);
     }
 }
 
-/// A whole function that is to be swept.
+/// A whole function that is to be swept: as much of it as became this so far.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Sweep {
     pub(super) prefix: String,
@@ -177,10 +161,10 @@ impl Queue {
     /// Adds all keys that begin like this, of which this became so far.
     pub(super) fn widen(&mut self, prefix: String, how: Tried) {
         let number = self.number();
-        self.widened.entry(prefix).or_insert_with(|| Widened::new(number)).add(number, how);
+        self.widened.entry(prefix).or_default().add(number, how);
         if self.widened.len() > MOST_WIDENED {
             self.widened.clear();
-            self.widened.entry(String::new()).or_insert_with(|| Widened::new(number)).add(number, Tried::Never);
+            self.widened.entry(String::new()).or_default().add(number, Tried::Never);
         }
     }
 
@@ -206,8 +190,8 @@ impl Queue {
         let Some(how) = self.events.get(name).filter(|event| event.0 == *number).map(|event| event.1) else { return };
         self.events.remove(name);
         for prefix in prefixes {
-            // What waits for as much is yet to be swept.
-            if self.widened.get(&prefix).is_none_or(|widened| widened.tried() > how) {
+            // With all others of this event, for they may be made of each other; what waits with them is yet to be swept.
+            if self.widened.get(&prefix).is_none_or(|widened| !widened.parts.contains_key(&how)) {
                 self.widen(prefix, how);
             }
         }
@@ -226,16 +210,14 @@ impl Queue {
         Waiting { tried, items: items.into() }
     }
 
-    /// The whole functions that wait: those that were never swept first, then the one that was swept longest ago.
-    pub(super) fn sweeps(&self) -> Vec<Sweep> {
-        let mut widened: Vec<_> = self.widened.iter().collect();
-        widened.sort_by_key(|(_, widened)| (widened.tried() != Tried::Never, widened.swept));
-        let sweep = |(prefix, widened): (&String, &Widened)| Sweep {
-            prefix: prefix.clone(),
-            number: widened.number(),
-            tried: widened.tried(),
+    /// The whole functions of which something waits that became this so far. They are swept together: what one item names
+    /// may be made of each other.
+    pub(super) fn sweeps(&self, tried: Tried) -> Vec<Sweep> {
+        let sweep = |(prefix, widened): (&String, &Widened)| {
+            let number = *widened.parts.get(&tried)?;
+            Some(Sweep { prefix: prefix.clone(), number, tried })
         };
-        widened.into_iter().map(sweep).collect()
+        self.widened.iter().filter_map(sweep).collect()
     }
 
     /// They were sent, and wait all the same. What was added again meanwhile has another number.
@@ -246,11 +228,9 @@ impl Queue {
     }
 
     pub(super) fn was_swept_in_vain(&mut self, sweep: &Sweep, how: Tried) {
-        let at = self.number();
         if let Some(widened) = self.widened.get_mut(&sweep.prefix) {
-            widened.was_swept(sweep.number);
+            widened.was_swept(sweep);
             widened.add(sweep.number, how);
-            widened.swept = at;
         }
     }
 
@@ -258,8 +238,8 @@ impl Queue {
     pub(super) fn forget_tries(&mut self) {
         self.tried.clear();
         for widened in self.widened.values_mut() {
-            let number = widened.number();
-            *widened = Widened { parts: vec![(number, Tried::Never)], ..Widened::new(number) };
+            let number = widened.parts.values().copied().max();
+            widened.parts = number.map(|number| (Tried::Never, number)).into_iter().collect();
         }
         for event in self.events.values_mut() {
             event.1 = Tried::Never;
@@ -283,14 +263,8 @@ impl Queue {
     }
 
     pub(super) fn acknowledge_sweep(&mut self, sweep: &Sweep) {
-        let at = self.number();
         let Some(widened) = self.widened.get_mut(&sweep.prefix) else { return };
-        widened.swept = at;
-        // It was not asked whether replicas have it, where it had not happened before.
-        let in_vain = widened.parts.iter().copied().filter(|part| part.1 == Tried::InVain && part.1 != sweep.tried);
-        let in_vain: Vec<_> = in_vain.filter(|part| part.0 <= sweep.number).collect();
-        widened.was_swept(sweep.number);
-        widened.parts.extend(in_vain);
+        widened.was_swept(sweep);
         if widened.parts.is_empty() {
             self.widened.remove(&sweep.prefix);
         }

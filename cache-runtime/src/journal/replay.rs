@@ -211,14 +211,14 @@ impl<'a, R: Remote> Replay<'a, R> {
         Err(unstable())
     }
 
-    /// All keys that begin like this, on all servers; for the first time on those that are there, whatever others do.
-    pub(super) async fn sweep(&self, prefix: &str, is_first: bool) -> Result<(), Fault> {
+    /// All keys that begin like these, on all servers; for the first time on those that are there, whatever others do.
+    pub(super) async fn sweep(&self, prefixes: &[&str], is_first: bool) -> Result<(), Fault> {
         let notice = Notice { by: Some(self.by.to_owned()), all: true, ..Notice::default() };
         let invalidation = Invalidation { fields: notice.fields(), ..Invalidation::default() };
         let mut swept = BTreeSet::new();
         for _ in 0..MOST_PLANS {
             let version = self.table.version();
-            let mut beginnings = self.table.sweeps(prefix);
+            let mut beginnings: Vec<_> = prefixes.iter().flat_map(|prefix| self.table.sweeps(prefix)).collect();
             beginnings.retain(|beginning| swept.insert(beginning.clone()));
             self.remote.sweep(&beginnings, is_first).await?;
             match self.remote.invalidate(&invalidation, version.as_deref()).await? {

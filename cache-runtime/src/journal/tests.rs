@@ -41,7 +41,11 @@ fn texts(batch: &Batch) -> Vec<&str> {
 fn next(queue: &Queue) -> Option<Batch> {
     let mut waiting = queue.waiting(Tried::Never);
     let items = Pace::default().cut(&mut waiting.items);
-    if items.is_empty() { queue.sweeps().into_iter().next().map(Batch::Sweep) } else { Some(Batch::Items(items)) }
+    if items.is_empty() {
+        queue.sweeps(Tried::Never).into_iter().next().map(Batch::Sweep)
+    } else {
+        Some(Batch::Items(items))
+    }
 }
 
 fn acknowledge(queue: &mut Queue, batch: Batch) {
@@ -431,28 +435,24 @@ async fn what_newer_routes_name_on_a_server_that_is_away_is_not_sent_again() {
 #[test]
 fn what_was_never_sent_waits_for_nothing() {
     let mut queue = Queue::new(0);
-    let state = |queue: &Queue| queue.sweeps()[0].tried;
+    let waits = |queue: &Queue| [Tried::Never, Tried::Failed, Tried::InVain].map(|tried| queue.sweeps(tried).len());
     queue.add(item("a1"));
-    let swept = queue.sweeps().remove(0);
+    let swept = queue.sweeps(Tried::Never).remove(0);
     queue.was_swept_in_vain(&swept, Tried::InVain);
-    assert_eq!(state(&queue), Tried::InVain);
+    assert_eq!(waits(&queue), [0, 0, 1]);
     queue.add(item("a2"));
-    assert_eq!(state(&queue), Tried::Never, "not all of it has happened");
-    let swept = queue.sweeps().remove(0);
+    assert_eq!(waits(&queue), [1, 0, 1], "not all of it has happened");
+    let swept = queue.sweeps(Tried::Never).remove(0);
     queue.add(item("a3"));
     queue.was_swept_in_vain(&swept, Tried::Failed);
-    assert_eq!(state(&queue), Tried::Never, "it came during the sweep");
-    let swept = queue.sweeps().remove(0);
-    queue.was_swept_in_vain(&swept, Tried::Failed);
-    assert_eq!(state(&queue), Tried::Failed);
-    queue.add(item("b1"));
-    let order: Vec<_> = queue.sweeps().into_iter().map(|sweep| sweep.prefix).collect();
-    assert_eq!(order, ["b", "a"], "what was swept last comes last");
+    assert_eq!(waits(&queue), [1, 1, 1], "some of it came during the sweep");
+    let swept = queue.sweeps(Tried::Never).remove(0);
+    queue.acknowledge_sweep(&swept);
+    assert_eq!((waits(&queue), queue.len()), ([0, 1, 1], 1), "what waits for others was swept with what it belongs to");
     queue.forget_tries();
-    assert_eq!(state(&queue), Tried::Never, "there is another server");
-    for sweep in queue.sweeps() {
-        queue.acknowledge_sweep(&sweep);
-    }
+    assert_eq!(waits(&queue), [1, 0, 0], "there is another server");
+    let swept = queue.sweeps(Tried::Never).remove(0);
+    queue.acknowledge_sweep(&swept);
     assert_eq!(queue.len(), 0);
 }
 
@@ -466,8 +466,7 @@ fn what_was_sent_makes_room_for_what_was_not() {
     assert_eq!(queue.add(item("c1")), Added::Widened);
     assert_eq!(texts(&next(&queue).expect("what is new")), ["c1"]);
     assert!(queue.fences("a9") && !queue.fences("b9") && !queue.fences("c9"));
-    let sweeps = queue.sweeps();
-    assert_eq!((sweeps.len(), sweeps[0].tried), (1, Tried::InVain), "it has happened as what it was widened for");
+    assert_eq!(queue.sweeps(Tried::InVain).len(), 1, "it has happened as what it was widened for");
 }
 
 #[test]
@@ -482,34 +481,6 @@ fn what_failed_last_is_tried_last() {
     let order: Vec<_> =
         queue.waiting(Tried::Failed).items.into_iter().map(|(_, item)| item.named[0].text.clone()).collect();
     assert_eq!(order, ["b", "c", "a"]);
-}
-
-#[test]
-fn a_sweep_without_replicas_leaves_what_waits_for_them() {
-    let mut queue = Queue::new(0);
-    queue.widen("a".to_owned(), Tried::InVain);
-    queue.widen("a".to_owned(), Tried::Failed);
-    let swept = queue.sweeps().remove(0);
-    assert_eq!(swept.tried, Tried::Failed, "what has happened less decides");
-    queue.acknowledge_sweep(&swept);
-    let swept = queue.sweeps().remove(0);
-    assert_eq!(swept.tried, Tried::InVain);
-    queue.acknowledge_sweep(&swept);
-    assert_eq!(queue.len(), 0);
-}
-
-#[test]
-fn a_function_that_is_widened_all_the_time_keeps_no_other_one_waiting() {
-    let mut queue = Queue::new(0);
-    for (function, again) in [("a1", "b"), ("b1", "a"), ("a1", "b")] {
-        queue.add(item("a1"));
-        queue.add(item("b1"));
-        let swept = queue.sweeps().remove(0);
-        assert_eq!(swept.prefix, function[..1]);
-        queue.add(item(function));
-        queue.acknowledge_sweep(&swept);
-        assert_eq!(queue.sweeps()[0].prefix, again);
-    }
 }
 
 /// With each invalidation that does not fit, the journal widens once more.
@@ -537,18 +508,18 @@ async fn what_is_widened_again_is_not_swept_again_while_a_server_hinders_it() {
     assert_eq!(sweeps(), 4);
 }
 
+/// They may be made of each other: between two sweeps, a value would be made of what the second one takes away.
 #[tokio::test]
-async fn what_is_small_goes_between_two_sweeps() {
+async fn whole_functions_are_swept_together() {
     let (server, journal, table) = (Fake::new(), Journal::new(1), table());
-    let drain = async || journal.drain(server.as_ref(), &table, "me").await;
     for text in ["a:1", "b:1", "c:1"] {
         add(&journal, text);
     }
-    assert_eq!(drain().await, Ok(Drained::More));
-    add(&journal, "d:1");
-    while drain().await != Ok(Drained::Empty) {}
-    let order = ["unlink shop:v1:a:1", "sweep shop:v1:b", "unlink shop:v1:d:1", "sweep shop:v1:c"];
-    assert!(server.log.has(&order), "{:?}", server.log.lines());
+    while journal.drain(server.as_ref(), &table, "me").await != Ok(Drained::Empty) {}
+    let lines = server.log.lines();
+    let sweeps = lines.iter().filter(|line| line.starts_with("sweep shop:v1")).count();
+    let told = lines.iter().filter(|line| line.starts_with("tell all")).count();
+    assert_eq!((sweeps, told), (2, 1), "{lines:?}");
 }
 
 #[tokio::test]

@@ -45,13 +45,18 @@ impl Store {
     /// primary, also those whose slots move once meanwhile. How many were unlinked. After a fault some are left: sweep
     /// again. What is swept for the first time goes on with the other primaries after a fault, later not: with each try
     /// these would lose what was read there since.
+    ///
+    /// Keys do not go at one moment, and a value that is made of another one may be loaded again before that one goes. So
+    /// there are as many rounds as for an invalidation of several keys.
     pub(crate) async fn sweep(&self, prefixes: &[String], is_first: bool) -> Result<u64, Fault> {
-        let patterns: Vec<_> = prefixes.iter().map(|prefix| format!("{}*", escape(prefix))).collect();
+        if prefixes.is_empty() {
+            return Ok(0);
+        }
         let before = self.servers.standing();
         let mut unlinked = 0;
         // What moves from one that is still to be swept to one that was already is there when that one's turn comes again.
-        for _ in 0..if self.servers.is_single() { 1 } else { 2 } {
-            unlinked += self.sweep_each(&patterns, is_first).await?;
+        for _ in 0..self.most_rounds.max(if self.servers.is_single() { 1 } else { 2 }) {
+            unlinked += self.sweep_each(prefixes, is_first).await?;
         }
         if self.servers.standing() != before {
             return Err(Fault::Broken("the servers changed during a sweep".to_owned()));
@@ -59,12 +64,12 @@ impl Store {
         Ok(unlinked)
     }
 
-    async fn sweep_each(&self, patterns: &[String], is_first: bool) -> Result<u64, Fault> {
+    async fn sweep_each(&self, prefixes: &[String], is_first: bool) -> Result<u64, Fault> {
         let mut primaries = self.servers.primaries();
         self.hindering.sort(&mut primaries);
         let mut unlinked = Ok(0);
         for primary in primaries {
-            let swept = self.sweep_one(primary, patterns).await;
+            let swept = self.sweep_one(primary, prefixes).await;
             self.hindering.note(primary, &swept);
             unlinked = unlinked.and_then(|unlinked| Ok(unlinked + swept?));
             if unlinked.is_err() && !is_first {
@@ -75,38 +80,43 @@ impl Store {
     }
 
     /// One late reply is no reason to begin anew: a cursor is good for as long as its server runs.
-    async fn sweep_one(&self, primary: HashSlot, patterns: &[String]) -> Result<u64, Fault> {
-        let mut unlinked = 0;
-        for pattern in patterns {
-            let (mut cursor, mut count, mut tries) = (0, AT_ONCE, 0);
-            loop {
-                match self.sweep_some(primary, pattern, cursor, count).await {
-                    Ok((next, some)) => {
-                        (cursor, count, tries) = (next, (count * 2).min(AT_ONCE), 0);
-                        unlinked += some;
-                        if cursor == 0 {
-                            break;
-                        }
+    async fn sweep_one(&self, primary: HashSlot, prefixes: &[String]) -> Result<u64, Fault> {
+        let pattern = format!("{}*", escape(common(prefixes)));
+        let (mut unlinked, mut cursor, mut count, mut tries) = (0, 0, AT_ONCE, 0);
+        loop {
+            let is_swept = |name: &String| prefixes.iter().any(|prefix| name.starts_with(prefix));
+            match self.sweep_some(primary, &pattern, is_swept, (cursor, count)).await {
+                Ok((next, some)) => {
+                    (cursor, count, tries) = (next, (count * 2).min(AT_ONCE), 0);
+                    unlinked += some;
+                    if cursor == 0 {
+                        return Ok(unlinked);
                     }
-                    Err(Fault::Timeout | Fault::Away) if cursor != 0 && tries < AGAIN.0 => {
-                        tries += 1;
-                        count = (count / 4).max(1);
-                        timer::sleep(AGAIN.1 * tries).await;
-                    }
-                    Err(fault) => return Err(fault),
                 }
+                Err(Fault::Timeout | Fault::Away) if cursor != 0 && tries < AGAIN.0 => {
+                    tries += 1;
+                    count = (count / 4).max(1);
+                    timer::sleep(AGAIN.1 * tries).await;
+                }
+                Err(fault) => return Err(fault),
             }
         }
-        Ok(unlinked)
     }
 
     /// The cursor behind these, and how many were unlinked.
-    async fn sweep_some(&self, primary: HashSlot, pattern: &str, cursor: u64, count: u64) -> Result<(u64, u64), Fault> {
+    async fn sweep_some(
+        &self,
+        primary: HashSlot,
+        pattern: &str,
+        is_swept: impl Fn(&String) -> bool,
+        (cursor, count): (u64, u64),
+    ) -> Result<(u64, u64), Fault> {
         let mut scan = Cmd::new();
         scan.arg("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(count);
         let [next, names] = reply::fixed(self.servers.command(primary, &scan).await?, "a scan")?;
         let names = reply::array(names, "names")?.into_iter().map(|name| reply::text(name, "a name"));
-        let names: Vec<String> = names.collect::<Result<_, _>>()?;
+        let mut names: Vec<String> = names.collect::<Result<_, _>>()?;
+        names.retain(is_swept);
         let slotted = names.iter().map(|name| (self.slot(name), name.as_str()));
         let mut unlinked = 0;
         for reply in flush(&self.servers, unlink_by_slot(slotted.collect())).await {
@@ -114,6 +124,14 @@ impl Store {
         }
         Ok((reply::number(&next, "a cursor")?, unlinked))
     }
+}
+
+/// What all of them begin with.
+fn common(prefixes: &[String]) -> &str {
+    let Some((first, others)) = prefixes.split_first() else { return "" };
+    let is_shared = |end: &usize| others.iter().all(|other| other.starts_with(&first[..*end]));
+    let ends = first.char_indices().map(|(end, _)| end).chain([first.len()]);
+    ends.take_while(is_shared).last().map_or("", |end| &first[..end])
 }
 
 /// The pattern that matches this text alone.

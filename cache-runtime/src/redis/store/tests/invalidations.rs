@@ -181,6 +181,23 @@ async fn what_is_unlinked_in_pieces_is_unlinked_in_rounds() {
     }
 }
 
+/// A value that is made of another one may be loaded again between the two: they go together, as often as keys would.
+#[tokio::test]
+async fn whole_functions_are_swept_in_rounds() {
+    let world = World::new().await;
+    let prefixes = ["shop:v1:outer:", "shop:v1:inner:"].map(str::to_owned);
+    for (most_rounds, scans) in [(1, 1), (3, 3)] {
+        let store = Store::open(StoreSettings { most_rounds, ..world.server.settings() }).await.expect("a server");
+        for name in ["shop:v1:outer:1", "shop:v1:inner:1", "shop:v1:other:1"] {
+            world.command(&[&"SET", &name, &"v"]).await;
+        }
+        let before = world.calls("scan").await;
+        assert_eq!(store.sweep(&prefixes, true).await, Ok(2));
+        assert_eq!(world.calls("scan").await - before, scans);
+        assert!(world.exists("shop:v1:other:1").await);
+    }
+}
+
 /// A connection to it is up, and whatever else it was sent for would be done with each try.
 #[tokio::test]
 async fn a_bus_that_takes_no_writes_is_not_there() {
