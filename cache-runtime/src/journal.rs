@@ -16,10 +16,11 @@ mod pace;
 mod queue;
 mod recent;
 mod replay;
+mod rounds;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -58,8 +59,32 @@ struct State {
     queue: Queue,
     recent: Recent,
     pace: Pace,
+    /// Whether something was widened since all that waits did so one by one.
+    is_full: bool,
     /// How often the latest were repeated.
     repeats: Repeats,
+}
+
+impl State {
+    /// Adds what is to wait.
+    fn add(&mut self, item: impl Into<Arc<Item>>) {
+        self.is_full |= !self.queue.add(item);
+    }
+
+    /// Adds what succeeded lately, to be repeated.
+    fn add_recent(&mut self) {
+        let (items, widened, events) = self.recent.take();
+        self.is_full |= !widened.is_empty() || !events.is_empty();
+        for item in items {
+            self.add(item);
+        }
+        for prefix in widened {
+            self.queue.widen(prefix, Tried::Never);
+        }
+        for event in events {
+            self.queue.widen_event(event, Tried::Never);
+        }
+    }
 }
 
 /// How often the latest invalidations were repeated: what began before one of these times may have happened on a server
@@ -71,7 +96,7 @@ impl Journal {
     /// A journal that keeps so many invalidations one by one.
     pub(crate) fn new(most: usize) -> Self {
         let (queue, recent) = (Queue::new(most), Recent::new(most));
-        let state = State { queue, recent, pace: Pace::default(), repeats: Repeats::default() };
+        let state = State { queue, recent, pace: Pace::default(), is_full: false, repeats: Repeats::default() };
         let fencing = Fencing::Everything;
         Self { state: Mutex::new(state), waiting: AtomicUsize::new(0), fencing, added: Notify::new() }
     }
@@ -83,11 +108,7 @@ impl Journal {
     /// Adds an invalidation that failed, or may have. From here on its keys are fenced.
     pub(crate) fn add(&self, plan: &Plan, invalidation: Invalidation) {
         let item = Item::of(plan, invalidation);
-        if self.with(|state| state.queue.add(item)).is_first_widened() {
-            tracing::warn!(
-                "the journal is full: what is invalidated now is widened to whole functions, and other processes' subscribers miss the events"
-            );
-        }
+        self.with(|state| state.add(item));
         self.added.notify_one();
     }
 
@@ -106,7 +127,7 @@ impl Journal {
             if is_new {
                 state.recent.add(item, Instant::now());
             } else {
-                state.queue.add(item);
+                state.add(item);
             }
         });
         if !is_new {
@@ -145,18 +166,7 @@ impl Journal {
 
     /// The server may lack those that succeeded before it was looked at. What is under way goes to this one.
     pub(crate) fn repeat_first(&self) {
-        self.with(|state| {
-            let (items, widened, events) = state.recent.take();
-            for item in items {
-                state.queue.add(item);
-            }
-            for prefix in widened {
-                state.queue.widen(prefix, Tried::Never);
-            }
-            for event in events {
-                state.queue.widen_event(event, Tried::Never);
-            }
-        });
+        self.with(State::add_recent);
         self.added.notify_one();
     }
 
@@ -227,7 +237,7 @@ impl Journal {
             let now = Instant::now();
             for sweep in sweeps {
                 state.queue.acknowledge_sweep(&sweep);
-                state.recent.add_widened(sweep.prefix, now);
+                state.recent.add_widened(&sweep.prefix, now);
             }
         });
     }
@@ -257,8 +267,17 @@ impl Journal {
 
     fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
+        let was_full = state.is_full;
         let done = change(&mut state);
+        state.is_full &= !state.queue.is_one_by_one();
+        let is_full = state.is_full;
         self.waiting.store(state.queue.len(), Ordering::SeqCst);
+        drop(state);
+        if is_full && !was_full {
+            tracing::warn!(
+                "the journal is full: what is invalidated now is widened to whole functions, and other processes' subscribers miss the events"
+            );
+        }
         done
     }
 

@@ -128,6 +128,8 @@ mod threads;
 mod timer;
 mod token;
 mod waits;
+#[cfg(test)]
+mod warnings;
 mod weight;
 #[cfg(feature = "simulation")]
 mod world;

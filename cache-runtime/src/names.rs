@@ -8,6 +8,7 @@
 //! | `{<app>:bus}:routes` | which events name which keys, a hash with its own version |
 //! | `{<app>:bus}:nodes` | how far each process has read, a hash |
 //! | `{<app>:bus}:nothing` | nothing, ever: scripts unlink it |
+//! | `<app>:mark:{<number>}` | nothing that is read: what is written where replicas are waited for, one for each server |
 //! | `<app>:wake:<stripe>` | no key but a channel: the wake-ups of a part of all entries |
 //!
 //! What scripts use together with the bus stands in its cluster slot, by the tag in braces.
@@ -22,6 +23,8 @@ pub(crate) struct Names {
     pub(crate) routes: String,
     pub(crate) nodes: String,
     pub(crate) nothing: String,
+    /// What the names of marks begin with.
+    pub(crate) mark: String,
     /// The channels of wake-ups, by stripe: every load that ends names one.
     wakes: Vec<String>,
 }
@@ -40,6 +43,7 @@ impl Names {
             routes: format!("{{{app}:bus}}:routes"),
             nodes: format!("{{{app}:bus}}:nodes"),
             nothing: format!("{{{app}:bus}}:nothing"),
+            mark: format!("{app}:mark:"),
             wakes: (0..STRIPES).map(|stripe| format!("{app}:wake:{stripe}")).collect(),
         }
     }

@@ -217,6 +217,10 @@ impl Remote for Store {
         Self::register(self, fields)
     }
 
+    fn rounds(&self) -> usize {
+        Self::rounds(self)
+    }
+
     fn sweep(&self, prefixes: &[String], is_first: bool) -> impl Future<Output = Result<u64, Fault>> + Send {
         Self::sweep(self, prefixes, is_first)
     }

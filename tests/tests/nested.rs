@@ -309,3 +309,37 @@ async fn what_is_kept_in_memory_alone_is_used_while_something_else_is_made_inval
 async fn what_is_being_made_invalid_is_not_used() {
     assert_eq!(loads_while_published(&Changed { id: 1 }).await, 10);
 }
+
+/// What everybody shares, of what this process has in memory alone.
+#[cached(ttl = "1m", key = "shared-over-near:<id>:<part>", l1 = off, invalidate_on = "Changed => shared-over-near:<id>:*")]
+async fn shared_over_near(id: u64, part: u64, #[cache(skip)] source: &Gate) -> u64 {
+    near(id, source).await
+}
+
+/// Of a journal that is full, whole functions are swept, while another process goes on loading.
+#[tokio::test]
+async fn what_is_swept_is_not_made_again_of_what_others_keep_in_memory() {
+    let (server, source) = (RedisServer::start(), Gate::new());
+    let proxy = FaultProxy::start(server.address()).expect("a port is free");
+    // However busy the server is: a sweep that is late is swept again, and who is not told that what it keeps is new loads.
+    let patient = |builder: Builder| builder.op_timeout(Duration::from_secs(10));
+    let publisher = process_with(&server.url_at(proxy.port()), |builder| patient(builder).journal(0)).await;
+    let other = process_with(&server.url(), patient).await;
+    let read = async |cache: &Cache| {
+        let parts = (0..20).map(|part| cache.scope(shared_over_near(1, part, &source)));
+        futures::future::join_all(parts).await
+    };
+    assert_eq!(read(&other).await, [0; 20]);
+    // A sweep takes a while.
+    server.cli(&["EVAL", "for i = 1, 100000 do redis.call('SET', 'test:v9:' .. i, 'x') end", "0"]);
+    proxy.refuse();
+    proxy.all().reset();
+    source.commit();
+    let receipt = publisher.publish(&Changed { id: 1 }).await.expect("the event is JSON");
+    assert_eq!(receipt.delivery(), Delivery::Queued);
+    proxy.accept();
+    while publisher.health().queued() > 0 {
+        read(&other).await;
+    }
+    assert_eq!(read(&process(&server.url(), &[]).await).await, [1; 20]);
+}

@@ -33,6 +33,8 @@ pub(crate) struct Fake {
 
 #[derive(Debug, Default)]
 struct State {
+    /// How many rounds a sweep has, if more than one.
+    rounds: usize,
     run: u64,
     /// That of a server without the bus, and whether it does not tell it.
     other: (u64, bool),
@@ -56,6 +58,7 @@ struct State {
     faults: [VecDeque<Fault>; 2],
     /// Run before a probe is answered.
     during_probe: Option<fn(&Fake)>,
+    during_sweep: Option<DuringSweep>,
     end: Option<Reading>,
     messages: Vec<Message>,
     names: BTreeSet<String>,
@@ -63,6 +66,9 @@ struct State {
     routes: BTreeMap<String, String>,
     versions: u64,
 }
+
+/// What is done with a journal.
+type DuringSweep = (Arc<Journal>, fn(&Journal));
 
 /// What the server cannot do in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,6 +111,10 @@ impl Fake {
     /// Every operation fails, or none.
     pub(crate) fn set_fault(&self, fault: Option<Fault>) {
         self.state().fault = fault;
+    }
+
+    pub(crate) fn set_rounds(&self, rounds: usize) {
+        self.state().rounds = rounds;
     }
 
     pub(crate) fn set_unlink_fault(&self, fault: Option<Fault>) {
@@ -194,6 +204,11 @@ impl Fake {
 
     pub(crate) fn set_during_probe(&self, during: fn(&Self)) {
         self.state().during_probe = Some(during);
+    }
+
+    /// What is done with the journal during the next sweep.
+    pub(crate) fn set_during_sweep(&self, journal: &Arc<Journal>, during: fn(&Journal)) {
+        self.state().during_sweep = Some((Arc::clone(journal), during));
     }
 
     pub(crate) fn reconnect(&self) {
@@ -423,6 +438,10 @@ impl Remote for Fake {
         Ok(state.version.clone().expect("it has just been set"))
     }
 
+    fn rounds(&self) -> usize {
+        self.state().rounds
+    }
+
     async fn sweep(&self, prefixes: &[String], is_first: bool) -> Result<u64, Fault> {
         let mut state = self.reached()?;
         let away = state.away.filter(|(_, is_away)| *is_away).map(|(prefix, _)| prefix);
@@ -433,6 +452,9 @@ impl Remote for Fake {
         for prefix in prefixes {
             state.names.retain(|name| !(name.starts_with(prefix) && is_there(name)));
             self.log.note(format!("sweep {prefix}"));
+        }
+        if let Some((journal, during)) = state.during_sweep.take() {
+            during(&journal);
         }
         away.map_or(Ok(0), |_| Err(Fault::Away))
     }

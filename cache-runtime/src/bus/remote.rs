@@ -94,7 +94,10 @@ pub(crate) trait Remote: Send + Sync {
     /// Adds these to the routes.
     fn register(&self, fields: &[(String, String)]) -> impl Future<Output = Result<String, Fault>> + Send;
 
-    /// Unlinks all that begins like one of these; for the first time on all servers that do it, later as far as the first
-    /// that does not.
+    /// How often what cannot go at one moment is made to go, for what is made of each other.
+    fn rounds(&self) -> usize;
+
+    /// Unlinks all that begins like one of these, once; for the first time on all servers that do it, later as far as the
+    /// first that does not. That too few replicas have it is told when all of it is done.
     fn sweep(&self, prefixes: &[String], is_first: bool) -> impl Future<Output = Result<u64, Fault>> + Send;
 }

@@ -1,14 +1,15 @@
 //! What is tried before it is stored, and what happens to what does not come back.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
 use crate::codec::samples::{coder, coder_of_arc, coder_of_option, nested, samples, user};
 use crate::codec::{CodeError, Codec, CodecChoice, Coder, Encoded};
 use crate::shape::{Kept, Value};
+use crate::warnings::Warnings;
 
 #[track_caller]
 fn round_trip(coder: &Coder, encoded: &Encoded) -> Kept {
@@ -262,42 +263,6 @@ fn a_first_value_that_no_codec_carries_does_not_speak_for_the_others() {
     }
 }
 
-/// Counts warnings, and keeps the function that the last one names.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<(usize, String)>>);
-
-impl tracing::Subscriber for Warnings {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        *metadata.level() == tracing::Level::WARN
-    }
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        struct Function<'a>(&'a mut String);
-        impl tracing::field::Visit for Function<'_> {
-            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-                if field.name() == "function" {
-                    *self.0 = format!("{value:?}");
-                }
-            }
-        }
-        let mut warnings = self.0.lock().expect("no test panics while it holds it");
-        warnings.0 += 1;
-        event.record(&mut Function(&mut warnings.1));
-    }
-
-    fn new_span(&self, _span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _span: &tracing::span::Id, _values: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _span: &tracing::span::Id, _follows: &tracing::span::Id) {}
-
-    fn enter(&self, _span: &tracing::span::Id) {}
-
-    fn exit(&self, _span: &tracing::span::Id) {}
-}
-
 #[test]
 fn each_function_warns_once() {
     let warnings = Warnings::default();
@@ -307,7 +272,7 @@ fn each_function_warns_once() {
             assert_eq!(choice.encode("load_user", &coder, &kept, Codec::DEFAULT), None);
         }
     });
-    let (count, function) = warnings.0.lock().expect("as above").clone();
+    let (count, function) = warnings.told();
     assert_eq!((count, function.as_str()), (1, "\"load_user\""));
 }
 

@@ -1,11 +1,12 @@
 //! What is replayed, and in which order.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::bus::Remote;
 use crate::fault::Fault;
-use crate::journal::queue::{Tried, Waiting};
+use crate::journal::queue::{Sweep, Tried, Waiting};
 use crate::journal::replay::{Group, Replay, how, reload};
+use crate::journal::rounds::Rounds;
 use crate::journal::{Journal, Repeats};
 use crate::routes::Table;
 
@@ -61,7 +62,7 @@ impl Journal {
         Ok(())
     }
 
-    async fn replay_items<R: Remote>(&self, replay: &mut Replay<'_, R>, waiting: &mut [Waiting; 3], since: Repeats) {
+    async fn replay_items<R: Remote>(&self, replay: &mut Replay<'_, R>, waiting: &mut [Waiting], since: Repeats) {
         let mut waiting = waiting.iter_mut();
         let (mut groups, mut sent) = (VecDeque::<Group>::new(), 0);
         while sent < MOST_BATCHES && self.repeats() == since {
@@ -100,18 +101,42 @@ impl Journal {
     async fn replay_sweeps<R: Remote>(&self, replay: &mut Replay<'_, R>, since: Repeats) {
         // Before any of them is: what fails now has had its turn.
         let waiting = [Tried::Never, Tried::Failed, Tried::InVain].map(|tried| (tried, self.sweeps(tried)));
+        let mut swept = BTreeSet::new();
         for (tried, sweeps) in waiting {
-            if sweeps.is_empty() || self.repeats() != since || !replay.may_sweep(tried).await {
+            // They were swept with others just now, together; if they are any.
+            if sweeps.iter().all(|sweep| swept.contains(&sweep.prefix)) {
+                self.acknowledge_sweeps(sweeps, since);
                 continue;
             }
-            let prefixes: Vec<_> = sweeps.iter().map(|sweep| sweep.prefix.as_str()).collect();
-            match replay.sweep(&prefixes, tried == Tried::Never).await {
-                Ok(()) => self.acknowledge_sweeps(sweeps, since),
+            if self.repeats() != since || !replay.may_sweep(tried).await {
+                continue;
+            }
+            match self.sweep(replay, &sweeps, tried, since).await {
+                Ok(()) => {
+                    swept.extend(sweeps.iter().map(|sweep| sweep.prefix.clone()));
+                    self.acknowledge_sweeps(sweeps, since);
+                }
                 Err(fault) => {
                     self.were_swept_in_vain(&sweeps, how(&fault), since);
                     replay.fault.get_or_insert(fault);
                 }
             }
         }
+    }
+
+    async fn sweep<R: Remote>(
+        &self,
+        replay: &mut Replay<'_, R>,
+        sweeps: &[Sweep],
+        tried: Tried,
+        since: Repeats,
+    ) -> Result<(), Fault> {
+        let mut rounds = Rounds::new(sweeps, tried);
+        while !replay.sweep(&mut rounds).await? && self.repeats() == since {
+            // What came meanwhile does not wait for all of them.
+            let ([new, ..], _) = self.waiting();
+            self.replay_items(replay, &mut [new], since).await;
+        }
+        rounds.done()
     }
 }

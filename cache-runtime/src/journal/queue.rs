@@ -80,23 +80,6 @@ pub(super) struct Waiting {
     pub(super) items: VecDeque<Numbered>,
 }
 
-/// How something was added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Added {
-    OneByOne,
-    /// The first that did not fit.
-    Widened,
-    /// One more.
-    WidenedToo,
-}
-
-impl Added {
-    /// Whether it is the first since all of them fitted.
-    pub(super) fn is_first_widened(self) -> bool {
-        self == Self::Widened
-    }
-}
-
 impl Queue {
     pub(super) fn new(most: usize) -> Self {
         Self {
@@ -117,23 +100,27 @@ impl Queue {
         self.items.len() + self.widened.len().max(self.events.len())
     }
 
+    /// Whether all that waits does so one by one.
+    pub(super) fn is_one_by_one(&self) -> bool {
+        self.widened.is_empty() && self.events.is_empty()
+    }
+
     /// Adds at the end. An equal one that waits already moves there: its replay may be under way, and what it unlinks was
     /// perhaps read again since.
     ///
     /// Where there is no room, what was sent already is widened, oldest first, and what was never sent is sent before it
-    /// waits for anything.
-    pub(super) fn add(&mut self, item: impl Into<Arc<Item>>) -> Added {
+    /// waits for anything. Whether there was room.
+    pub(super) fn add(&mut self, item: impl Into<Arc<Item>>) -> bool {
         let item = item.into();
         if let Some(number) = self.numbers.get(&item) {
             self.acknowledge(*number);
         }
-        let is_first = self.widened.is_empty() && self.events.is_empty();
-        let (mut added, may_fit) = (Added::OneByOne, self.most > 0 && item.bytes() <= MOST_BYTES);
+        let (mut is_room, may_fit) = (true, self.most > 0 && item.bytes() <= MOST_BYTES);
         while self.items.len() >= self.most || self.bytes + item.bytes() > MOST_BYTES {
-            added = if is_first { Added::Widened } else { Added::WidenedToo };
+            is_room = false;
             let Some((number, how)) = self.oldest_tried().filter(|_| may_fit) else {
                 self.widen_item(&item, Tried::Never);
-                return added;
+                return is_room;
             };
             let oldest = Arc::clone(&self.items[&number]);
             self.acknowledge(number);
@@ -146,7 +133,7 @@ impl Queue {
         }
         self.numbers.insert(Arc::clone(&item), number);
         self.items.insert(number, item);
-        added
+        is_room
     }
 
     fn oldest_tried(&self) -> Option<(u64, Tried)> {

@@ -58,8 +58,9 @@ impl Recent {
     }
 
     /// All keys that begin like this: what was widened in the queue may be lost by a server as well.
-    pub(super) fn add_widened(&mut self, prefix: String, now: Instant) {
-        self.widened.insert(prefix, now);
+    pub(super) fn add_widened(&mut self, prefix: &str, now: Instant) {
+        later(&mut self.widened, prefix, now);
+        self.bound();
     }
 
     /// Those that are not too old, oldest first, what the keys of widened functions begin with, and the events of more.
@@ -90,15 +91,17 @@ impl Recent {
     }
 
     fn widen(&mut self, item: &Item, at: Instant) {
-        let later = |latest: &mut BTreeMap<String, Instant>, name: &str| {
-            let latest = latest.entry(name.to_owned()).or_insert(at);
-            *latest = (*latest).max(at);
-        };
-        item.named.iter().for_each(|named| later(&mut self.widened, &named.prefix));
-        item.events.iter().for_each(|(name, _)| later(&mut self.events, name));
-        if self.events.len() > MOST_WIDENED {
-            self.events.clear();
-            later(&mut self.widened, "");
+        item.named.iter().for_each(|named| later(&mut self.widened, &named.prefix, at));
+        item.events.iter().for_each(|(name, _)| later(&mut self.events, name, at));
+        self.bound();
+    }
+
+    /// Where there are too many, it is everything.
+    fn bound(&mut self) {
+        if self.events.len() > MOST_WIDENED || self.widened.len() > MOST_WIDENED {
+            let all =
+                std::mem::take(&mut self.events).into_values().chain(std::mem::take(&mut self.widened).into_values());
+            self.widened = all.max().map(|at| (String::new(), at)).into_iter().collect();
         }
     }
 
@@ -107,5 +110,14 @@ impl Recent {
             self.bytes -= item.bytes();
             self.numbers.remove(&item);
         }
+    }
+}
+
+/// The later of two times counts.
+fn later(latest: &mut BTreeMap<String, Instant>, name: &str, at: Instant) {
+    if let Some(latest) = latest.get_mut(name) {
+        *latest = at.max(*latest);
+    } else {
+        latest.insert(name.to_owned(), at);
     }
 }

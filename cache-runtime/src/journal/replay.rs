@@ -10,7 +10,7 @@ use crate::routes::{Happened, Plan, Table};
 use crate::store::{Invalidated, Invalidation, Needed};
 
 /// Plans after which it is left to the next time.
-const MOST_PLANS: usize = 8;
+pub(super) const MOST_PLANS: usize = 8;
 
 /// What is sent alike, oldest first.
 #[derive(Debug)]
@@ -39,9 +39,9 @@ fn may_pass_in_part(fault: &Fault) -> bool {
 
 /// One replay of what waits.
 pub(super) struct Replay<'a, R> {
-    remote: &'a R,
-    table: &'a Table,
-    by: &'a str,
+    pub(super) remote: &'a R,
+    pub(super) table: &'a Table,
+    pub(super) by: &'a str,
     /// What each needs, by the routes of this version.
     needs: HashMap<u64, BTreeSet<Needed>>,
     version: Option<String>,
@@ -210,24 +210,6 @@ impl<'a, R: Remote> Replay<'a, R> {
         }
         Err(unstable())
     }
-
-    /// All keys that begin like these, on all servers; for the first time on those that are there, whatever others do.
-    pub(super) async fn sweep(&self, prefixes: &[&str], is_first: bool) -> Result<(), Fault> {
-        let notice = Notice { by: Some(self.by.to_owned()), all: true, ..Notice::default() };
-        let invalidation = Invalidation { fields: notice.fields(), ..Invalidation::default() };
-        let mut swept = BTreeSet::new();
-        for _ in 0..MOST_PLANS {
-            let version = self.table.version();
-            let mut beginnings: Vec<_> = prefixes.iter().flat_map(|prefix| self.table.sweeps(prefix)).collect();
-            beginnings.retain(|beginning| swept.insert(beginning.clone()));
-            self.remote.sweep(&beginnings, is_first).await?;
-            match self.remote.invalidate(&invalidation, version.as_deref()).await? {
-                Invalidated::At(_) => return Ok(()),
-                Invalidated::RoutesChanged => reload(self.remote, self.table).await?,
-            }
-        }
-        Err(unstable())
-    }
 }
 
 /// As they were named when they were added.
@@ -258,6 +240,6 @@ pub(super) async fn reload(remote: &impl Remote, table: &Table) -> Result<(), Fa
     Ok(())
 }
 
-fn unstable() -> Fault {
+pub(super) fn unstable() -> Fault {
     Fault::Nonsense("the routes change all the time".to_owned())
 }

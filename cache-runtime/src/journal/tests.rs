@@ -6,11 +6,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::item::Item;
-use super::queue::{Added, Queue, Tried};
+use super::queue::{Queue, Tried};
 use super::*;
 use crate::bus::fake::Fake;
 use crate::fault::{Fault, Refusal};
 use crate::routes::{Happened, Named, Table, sample};
+use crate::warnings::Warnings;
 
 fn table() -> Table {
     let table = Table::new("shop", [0; 32]);
@@ -59,7 +60,7 @@ fn acknowledge(queue: &mut Queue, batch: Batch) {
 fn oldest_first_and_each_once() {
     let mut queue = Queue::new(9);
     for text in ["a", "b", "a", "c"] {
-        assert_eq!(queue.add(item(text)), Added::OneByOne);
+        assert!(queue.add(item(text)));
     }
     assert_eq!(queue.len(), 3);
     assert_eq!(texts(&next(&queue).expect("three")), ["b", "a", "c"], "what comes again is as new as its last time");
@@ -99,12 +100,12 @@ fn beyond_its_bounds_it_widens() {
     let mut queue = Queue::new(2);
     queue.add(item("a1"));
     queue.add(item("a2"));
-    assert_eq!(queue.add(item("b1")), Added::Widened);
+    assert!(!queue.add(item("b1")));
     assert!(queue.fences("b1") && queue.fences("b2") && queue.fences("a1"));
     assert!(!queue.fences("a3"), "it is not full of `a` but of two");
-    assert_eq!(queue.add(item("a1")), Added::OneByOne, "what waits already needs no room");
+    assert!(queue.add(item("a1")), "what waits already needs no room");
     let huge = Item { keys: vec!["x".repeat(17 << 20)], ..item("c1") };
-    assert_eq!(Queue::new(9).add(huge), Added::Widened, "bytes are bounded too");
+    assert!(!Queue::new(9).add(huge), "bytes are bounded too");
 }
 
 #[test]
@@ -124,8 +125,8 @@ fn events_that_do_not_fit_wait_by_their_names() {
     let mut queue = Queue::new(0);
     let event = |id: &str| ("Noted".to_owned(), id.as_bytes().to_vec());
     let add = |queue: &mut Queue, id| queue.add(Item { named: Vec::new(), events: vec![event(id)], keys: Vec::new() });
-    assert_eq!(add(&mut queue, "1"), Added::Widened);
-    assert_eq!(add(&mut queue, "2"), Added::WidenedToo, "one warning for all of them");
+    assert!(!add(&mut queue, "1"));
+    assert!(!add(&mut queue, "2"));
     let looked_up = queue.events();
     add(&mut queue, "3");
     queue.looked_up(&looked_up[0], BTreeSet::new());
@@ -463,7 +464,7 @@ fn what_was_sent_makes_room_for_what_was_not() {
     queue.add(item("b1"));
     let Some(Batch::Items(sent)) = next(&queue) else { panic!("both are sent") };
     queue.were_tried(&sent, Tried::InVain);
-    assert_eq!(queue.add(item("c1")), Added::Widened);
+    assert!(!queue.add(item("c1")));
     assert_eq!(texts(&next(&queue).expect("what is new")), ["c1"]);
     assert!(queue.fences("a9") && !queue.fences("b9") && !queue.fences("c9"));
     assert_eq!(queue.sweeps(Tried::InVain).len(), 1, "it has happened as what it was widened for");
@@ -520,6 +521,61 @@ async fn whole_functions_are_swept_together() {
     let sweeps = lines.iter().filter(|line| line.starts_with("sweep shop:v1")).count();
     let told = lines.iter().filter(|line| line.starts_with("tell all")).count();
     assert_eq!((sweeps, told), (2, 1), "{lines:?}");
+}
+
+/// As when an event did not fit: its functions are widened to, and looked up once more when the server is there.
+#[tokio::test]
+async fn what_was_swept_with_others_is_not_swept_once_more() {
+    let (server, journal, table) = (Fake::new(), Journal::new(0), table());
+    add(&journal, "a:1");
+    server.set_fault(Some(Fault::Away));
+    assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Err(Fault::Away));
+    server.set_fault(None);
+    let sweeps = |line: &str| server.log.lines().iter().filter(|other| *other == line).count();
+    add(&journal, "a:1");
+    add(&journal, "b:1");
+    assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Ok(Drained::Empty));
+    assert_eq!((sweeps("sweep shop:v1:a"), sweeps("sweep shop:v1:b")), (1, 1));
+    // Of what waits together, all of it has to be.
+    server.set_fault(Some(Fault::Away));
+    add(&journal, "a:1");
+    add(&journal, "b:1");
+    assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Err(Fault::Away));
+    server.set_fault(None);
+    add(&journal, "a:1");
+    assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Ok(Drained::Empty));
+    assert_eq!((sweeps("sweep shop:v1:a"), sweeps("sweep shop:v1:b")), (3, 2));
+}
+
+/// What is made again between two of them may be made of what its process still has in memory: it hears of each.
+#[tokio::test]
+async fn the_bus_is_told_behind_each_round_and_what_is_new_has_its_turn() {
+    let (server, journal, table) = (Fake::new(), Arc::new(Journal::new(1)), table());
+    server.set_rounds(3);
+    server.set_fault(Some(Fault::Away));
+    add(&journal, "user:1:1");
+    assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Err(Fault::Away));
+    add(&journal, "user:1:2");
+    server.set_fault(None);
+    server.log.clear();
+    server.set_during_sweep(&journal, |journal| add(journal, "user:1:3"));
+    while journal.drain(server.as_ref(), &table, "me").await != Ok(Drained::Empty) {}
+    let item = |id| [format!("unlink shop:v1:user:1:{id}"), "tell keys by covered".to_owned()];
+    let round = ["sweep shop:v1:user", "sweep shop:group:user", "unlink ", "tell all by"].map(str::to_owned);
+    assert_eq!(server.log.lines(), [&item(2)[..], &round, &item(3), &round, &round].concat());
+}
+
+/// What is found out in a later one is made of the same.
+#[tokio::test]
+async fn a_function_that_is_added_late_has_as_many_rounds_as_the_others() {
+    let (server, journal, table) = (Fake::new(), Arc::new(Journal::new(0)), table());
+    server.set_rounds(2);
+    journal.add(&table.plan_key(&sample::USER, "user:1:2".to_owned()), Invalidation::default());
+    server.add_route("f v4", r#"{"function":"f","version":4}"#);
+    assert_eq!(journal.drain(server.as_ref(), &table, "me").await, Ok(Drained::Empty));
+    let lines = server.log.lines();
+    let count = |line: &str| lines.iter().filter(|other| *other == line).count();
+    assert_eq!((count("sweep shop:v1:user:"), count("sweep shop:v4:user:"), count("tell all by")), (2, 2, 2));
 }
 
 #[tokio::test]
@@ -654,6 +710,50 @@ fn the_functions_of_too_many_recent_events_are_looked_up_again() {
     assert_eq!((recent.add(event("A"), start), recent.take().0.len()), ((), 0));
 }
 
+#[test]
+fn too_many_recent_functions_are_everything() {
+    let (mut recent, start) = (Recent::new(1), Instant::now());
+    let named = |number: usize| Item {
+        named: vec![Named { prefix: format!("{number}:"), ..item("a").named.remove(0) }],
+        ..item(&format!("a{number}"))
+    };
+    (0..1_100).for_each(|number| recent.add(named(number), start));
+    let widened = recent.take().1;
+    assert!(widened.len() < 100 && widened[0].is_empty(), "{widened:?}");
+    (0..1_100).for_each(|number| recent.add_widened(&format!("{number}:"), start));
+    let widened = recent.take().1;
+    assert!(widened.len() < 100 && widened[0].is_empty(), "{widened:?}");
+}
+
+#[tokio::test]
+async fn that_it_is_full_is_said_once_until_there_is_room() {
+    let warnings = Warnings::default();
+    let guard = tracing::subscriber::set_default(warnings.clone());
+    let (server, journal, table) = (Fake::new(), Journal::new(1), table());
+    let said = || warnings.told().0;
+    add(&journal, "a:1");
+    assert_eq!(said(), 0);
+    add(&journal, "b:1");
+    add(&journal, "c:1");
+    assert_eq!(said(), 1);
+    while journal.drain(server.as_ref(), &table, "me").await != Ok(Drained::Empty) {}
+    // What was swept lately is to be repeated, and does not fit either.
+    journal.repeat_recent();
+    assert_eq!(said(), 2);
+    let journal = Journal::new(1);
+    let succeeded = |sent, text: &str| {
+        let plan = table.plan_texts([text.to_owned()]);
+        journal.succeeded(sent, &plan, Invalidation::default())
+    };
+    assert!(succeeded(journal.repeats(), "d:1"));
+    let sent = journal.repeats();
+    journal.repeat_recent();
+    assert_eq!(said(), 2, "it fits");
+    assert!(!succeeded(sent, "e:1"));
+    assert_eq!(said(), 3);
+    drop(guard);
+}
+
 #[tokio::test]
 async fn what_is_added_wakes_who_replays() {
     let journal = Arc::new(Journal::new(9));
@@ -688,7 +788,7 @@ fn the_ten_seconds_before_the_servers_were_last_well_are_repeated() {
 fn where_the_servers_were_never_well_all_are_repeated() {
     let (mut recent, start) = (Recent::new(9), Instant::now());
     recent.add(item("a"), start);
-    recent.add_widened("b".to_owned(), start);
+    recent.add_widened("b", start);
     recent.add(item("c"), start + Duration::from_hours(1));
     let (items, widened, _) = recent.take();
     assert_eq!((items.len(), widened), (2, vec!["b".to_owned()]));
@@ -701,7 +801,7 @@ fn too_many_recent_ones_are_widened_for_as_long() {
     recent.add(item("a1"), at(0));
     recent.add(item("b1"), at(1));
     assert_eq!(recent.take().1, ["a"]);
-    recent.add_widened("a".to_owned(), at(4));
+    recent.add_widened("a", at(4));
     recent.add(item("a1"), at(3));
     recent.add(item("b1"), at(5));
     recent.well(at(14));

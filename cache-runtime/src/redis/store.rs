@@ -6,6 +6,7 @@ mod entries;
 mod flush;
 mod invalidate;
 mod leases;
+mod marks;
 mod needs;
 mod read;
 mod short;
@@ -29,6 +30,7 @@ use crate::redis::wake::{Wake, Wakes};
 use crate::redis::{HashSlot, ServerSettings, Servers, reply};
 use crate::store::Seen;
 use leases::{Ends, Takes};
+use marks::Marks;
 use read::Wire;
 use short::Short;
 use sweep::Hindering;
@@ -77,6 +79,7 @@ pub(crate) struct Store {
     lease: Duration,
     min_replicas: usize,
     short: Short,
+    marks: Marks,
     hindering: Hindering,
     most_rounds: usize,
     op_timeout: Duration,
@@ -100,7 +103,6 @@ impl Store {
         let wakes = Arc::new(Wakes::new());
         let listening = runtime.spawn(Arc::clone(&wakes).listen(servers.pushes())).abort_handle();
         Ok(Self {
-            names,
             reads: Batches::new(Wire::new(Arc::clone(&servers)), runtime.clone()),
             takes: Batches::new(Takes::new(Arc::clone(&servers)), runtime.clone()),
             ends: Batches::new(Ends::new(Arc::clone(&servers), op_timeout), runtime.clone()),
@@ -109,6 +111,8 @@ impl Store {
             lease: settings.lease,
             min_replicas: settings.min_replicas,
             short: Short::default(),
+            marks: Marks::new(&names.mark),
+            names,
             hindering: Hindering::default(),
             most_rounds: settings.most_rounds,
             servers,

@@ -1,16 +1,15 @@
 //! Invalidations: what is invalid goes first, the bus hears of it after.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use redis::{Cmd, Value};
 
 use crate::fault::{Fault, Refusal};
 use crate::instant::Instant;
-use crate::redis::reply;
-use crate::redis::scripts;
 use crate::redis::store::flush::{Addressed, flush, unlink, unlink_by_slot};
 use crate::redis::store::{Store, millis};
+use crate::redis::{HashSlot, reply, scripts};
 use crate::store::{Invalidated, Invalidation, Needed};
 
 /// How often the unlinks are repeated when the servers change under them.
@@ -111,9 +110,9 @@ impl Store {
         for _ in 0..TRIES {
             let (before, mut replicated) = (*generation.borrow(), Ok(()));
             for _ in 0..slots.min(self.most_rounds) {
-                replicated = replicated.and(told_apart(self.send(self.unlink_commands(invalidation)).await)?);
+                replicated = replicated.and(self.send(self.unlink_commands(invalidation)).await?);
             }
-            replicated = replicated.and(told_apart(self.put(invalidation).await)?);
+            replicated = replicated.and(self.put(invalidation).await?);
             if *generation.borrow() == before {
                 return Ok(replicated);
             }
@@ -125,8 +124,8 @@ impl Store {
         unlink_by_slot(unlinked(invalidation).map(|name| (self.slot(name), name)).collect())
     }
 
-    async fn put(&self, invalidation: &Invalidation) -> Result<(), Fault> {
-        let Some((name, value, life)) = &invalidation.put else { return Ok(()) };
+    async fn put(&self, invalidation: &Invalidation) -> Result<Result<(), Fault>, Fault> {
+        let Some((name, value, life)) = &invalidation.put else { return Ok(Ok(())) };
         let mut set = Cmd::with_capacity(5, name.len() + value.len() + 32);
         set.arg("SET").arg(name).arg(value).arg("PX").arg(millis(*life));
         match self.send(vec![(self.slot(name), set)]).await {
@@ -138,26 +137,39 @@ impl Store {
         }
     }
 
-    /// Sends writes, and behind those of each server, on the same connection, the wait for its replicas.
-    async fn send(&self, writes: Vec<Addressed>) -> Result<(), Fault> {
+    /// Sends writes, and behind those of each server, on the same connection, the wait for its replicas. Whether enough
+    /// replicas have all of it.
+    async fn send(&self, writes: Vec<Addressed>) -> Result<Result<(), Fault>, Fault> {
+        let slots: Vec<_> = writes.iter().map(|(slot, _)| *slot).collect();
+        self.send_and_wait(writes, &slots).await
+    }
+
+    /// Whether enough replicas have all that this server was told before.
+    pub(super) async fn was_replicated(&self, primary: HashSlot) -> Result<Result<(), Fault>, Fault> {
+        self.send_and_wait(Vec::new(), &[primary]).await
+    }
+
+    async fn send_and_wait(&self, writes: Vec<Addressed>, slots: &[HashSlot]) -> Result<Result<(), Fault>, Fault> {
         let (count, mut commands) = (writes.len(), writes);
-        let slots = commands.iter().map(|(slot, _)| *slot).filter(|_| self.min_replicas > 0);
-        let servers: BTreeMap<_, _> = slots.map(|slot| (self.servers.server_of(slot), slot)).collect();
+        let servers: BTreeSet<_> = slots.iter().map(|slot| self.servers.server_of(*slot)).collect();
+        let primaries = if self.min_replicas > 0 { self.servers.primaries() } else { Vec::new() };
+        let primaries = primaries.into_iter().map(|slot| (self.servers.server_of(slot), slot));
         // Half of an operation's time: a replica that is slow is told from a server that does not answer.
         let most = self.op_timeout / 2;
         let mut patiences = Vec::new();
-        for (server, slot) in servers {
+        for (server, slot) in primaries.filter(|(server, _)| servers.contains(server)) {
             let patience = self.short.patience(Needed::Server(server), most);
-            commands.push((slot, self.wait(patience)));
+            let mark = self.marks.write(slot, |name| self.slot(name));
+            commands.extend([(slot, mark), (slot, self.wait(patience))]);
             patiences.push((server, patience));
         }
-        let mut replies = flush(&self.servers, commands).await.into_iter();
-        let done = replies.by_ref().take(count).try_for_each(|reply| reply.map(drop));
+        let mut replies = flush(&self.servers, commands).await;
+        let waits = replies.split_off(count).into_iter().skip(1).step_by(2);
         // What one of them says is remembered, whatever the others do.
-        let heard = patiences.into_iter().zip(replies);
+        let heard = patiences.into_iter().zip(waits);
         let checked: Vec<_> = heard.map(|((server, patience), reply)| self.heard(server, patience, reply)).collect();
-        done?;
-        checked.into_iter().collect()
+        replies.into_iter().try_for_each(|reply| reply.map(drop))?;
+        told_apart(checked.into_iter().collect())
     }
 
     /// What a server told of its replicas when it had waited so long for them.

@@ -30,57 +30,78 @@ impl Hindering {
         primaries.sort_by_key(|primary| !hindering.contains(primary));
     }
 
-    fn note(&self, primary: HashSlot, swept: &Result<u64, Fault>) {
+    fn note(&self, primary: HashSlot, hinders: bool) {
         let mut hindering = lock(&self.0);
-        if swept.is_ok() {
-            hindering.remove(&primary)
-        } else {
+        if hinders {
             hindering.insert(primary)
+        } else {
+            hindering.remove(&primary)
         };
     }
 }
 
+/// What a sweep has done so far.
+#[derive(Debug, Default)]
+struct Swept {
+    unlinked: u64,
+    /// That too few replicas have some of it.
+    in_vain: Option<Fault>,
+}
+
+impl Swept {
+    fn add(&mut self, other: Self) {
+        self.unlinked += other.unlinked;
+        self.in_vain = self.in_vain.take().or(other.in_vain);
+    }
+}
+
 impl Store {
-    /// Unlinks every key with one of these beginnings that is there from the start to the end of the sweep, on every
-    /// primary, also those whose slots move once meanwhile. How many were unlinked. After a fault some are left: sweep
-    /// again. What is swept for the first time goes on with the other primaries after a fault, later not: with each try
-    /// these would lose what was read there since.
+    /// Keys do not go at one moment: as often as those of an invalidation of several slots, and twice where they may move
+    /// from one primary to another.
+    pub(crate) fn rounds(&self) -> usize {
+        self.most_rounds.max(if self.servers.is_single() { 1 } else { 2 })
+    }
+
+    /// One of the [rounds](Self::rounds) of a sweep. Together they unlink every key with one of these beginnings that is
+    /// there from the start to the end, on every primary, also those whose slots move once meanwhile: what moves from one
+    /// that is still to be swept to one that was already is there when that one's turn comes again. How many were unlinked.
     ///
-    /// Keys do not go at one moment, and a value that is made of another one may be loaded again before that one goes. So
-    /// there are as many rounds as for an invalidation of several keys.
+    /// After a fault some are left: sweep again; but that too few replicas have it is told when all was unlinked. What is
+    /// swept for the first time goes on with the other primaries after a fault, later not: with each try these would lose
+    /// what was read there since.
     pub(crate) async fn sweep(&self, prefixes: &[String], is_first: bool) -> Result<u64, Fault> {
         if prefixes.is_empty() {
             return Ok(0);
         }
         let before = self.servers.standing();
-        let mut unlinked = 0;
-        // What moves from one that is still to be swept to one that was already is there when that one's turn comes again.
-        for _ in 0..self.most_rounds.max(if self.servers.is_single() { 1 } else { 2 }) {
-            unlinked += self.sweep_each(prefixes, is_first).await?;
-        }
+        let swept = self.sweep_each(prefixes, is_first).await?;
         if self.servers.standing() != before {
             return Err(Fault::Broken("the servers changed during a sweep".to_owned()));
         }
-        Ok(unlinked)
+        swept.in_vain.map_or(Ok(swept.unlinked), Err)
     }
 
-    async fn sweep_each(&self, prefixes: &[String], is_first: bool) -> Result<u64, Fault> {
+    async fn sweep_each(&self, prefixes: &[String], is_first: bool) -> Result<Swept, Fault> {
         let mut primaries = self.servers.primaries();
         self.hindering.sort(&mut primaries);
-        let mut unlinked = Ok(0);
+        let mut all = Ok(Swept::default());
         for primary in primaries {
             let swept = self.sweep_one(primary, prefixes).await;
-            self.hindering.note(primary, &swept);
-            unlinked = unlinked.and_then(|unlinked| Ok(unlinked + swept?));
-            if unlinked.is_err() && !is_first {
+            self.hindering.note(primary, swept.is_err());
+            match (&mut all, swept) {
+                (Ok(all), Ok(swept)) => all.add(swept),
+                (Ok(_), Err(fault)) => all = Err(fault),
+                (Err(_), _) => {}
+            }
+            if all.is_err() && !is_first {
                 break;
             }
         }
-        unlinked
+        all
     }
 
     /// One late reply is no reason to begin anew: a cursor is good for as long as its server runs.
-    async fn sweep_one(&self, primary: HashSlot, prefixes: &[String]) -> Result<u64, Fault> {
+    async fn sweep_one(&self, primary: HashSlot, prefixes: &[String]) -> Result<Swept, Fault> {
         let pattern = format!("{}*", escape(common(prefixes)));
         let (mut unlinked, mut cursor, mut count, mut tries) = (0, 0, AT_ONCE, 0);
         loop {
@@ -90,10 +111,11 @@ impl Store {
                     (cursor, count, tries) = (next, (count * 2).min(AT_ONCE), 0);
                     unlinked += some;
                     if cursor == 0 {
-                        return Ok(unlinked);
+                        let in_vain = self.was_replicated(primary).await?.err();
+                        return Ok(Swept { unlinked, in_vain });
                     }
                 }
-                Err(Fault::Timeout | Fault::Away) if cursor != 0 && tries < AGAIN.0 => {
+                Err(fault) if tries < AGAIN.0 && may_pass_again(&fault, cursor) => {
                     tries += 1;
                     count = (count / 4).max(1);
                     timer::sleep(AGAIN.1 * tries).await;
@@ -123,6 +145,15 @@ impl Store {
             unlinked += reply::number(&reply?, "names unlinked")?;
         }
         Ok((reply::number(&next, "a cursor")?, unlinked))
+    }
+}
+
+/// Whether it is done again from this cursor on, in smaller steps. From the start on, only what is late may be smaller.
+fn may_pass_again(fault: &Fault, cursor: u64) -> bool {
+    match fault {
+        Fault::Timeout => true,
+        Fault::Away => cursor != 0,
+        _ => false,
     }
 }
 

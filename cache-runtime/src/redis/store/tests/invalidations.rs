@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::redis::real::{Real, poll};
 use crate::store::{Invalidated, Invalidation, Needed, Position};
 
 fn of(unlink: &[&str]) -> Invalidation {
@@ -181,21 +182,62 @@ async fn what_is_unlinked_in_pieces_is_unlinked_in_rounds() {
     }
 }
 
-/// A value that is made of another one may be loaded again between the two: they go together, as often as keys would.
+/// They may be made of each other.
 #[tokio::test]
-async fn whole_functions_are_swept_in_rounds() {
+async fn whole_functions_are_swept_at_once() {
     let world = World::new().await;
     let prefixes = ["shop:v1:outer:", "shop:v1:inner:"].map(str::to_owned);
-    for (most_rounds, scans) in [(1, 1), (3, 3)] {
+    for most_rounds in [1, 3] {
         let store = Store::open(StoreSettings { most_rounds, ..world.server.settings() }).await.expect("a server");
         for name in ["shop:v1:outer:1", "shop:v1:inner:1", "shop:v1:other:1"] {
             world.command(&[&"SET", &name, &"v"]).await;
         }
         let before = world.calls("scan").await;
         assert_eq!(store.sweep(&prefixes, true).await, Ok(2));
-        assert_eq!(world.calls("scan").await - before, scans);
+        assert_eq!(world.calls("scan").await - before, 1);
         assert!(world.exists("shop:v1:other:1").await);
+        assert_eq!(store.rounds(), most_rounds);
     }
+}
+
+#[tokio::test]
+async fn a_sweep_that_too_few_replicas_have_does_not_count() {
+    let world = World::new().await;
+    let mut settings = StoreSettings { min_replicas: 1, ..world.server.settings() };
+    settings.servers.op_timeout = Duration::from_millis(500);
+    let store = Store::open(settings).await.expect("a server");
+    let names: Vec<_> = (0..2_500).map(|i| format!("shop:v1:a:{i}")).collect();
+    for name in &names {
+        world.command(&[&"SET", name, &"x"]).await;
+    }
+    let sweep = async || store.sweep(&["shop:v1:a:".to_owned()], true).await;
+    check_refused(sweep().await, Refusal::TooFewReplicas);
+    for name in &names {
+        assert!(!world.exists(name).await, "{name} has gone all the same");
+    }
+    check_refused(sweep().await, Refusal::TooFewReplicas);
+}
+
+/// What was unlinked may have been unlinked before, by way of another connection: it is not told to replicas again.
+#[tokio::test]
+async fn replicas_are_waited_for_whoever_has_written() {
+    let primary = Real::start(&[]);
+    let replica = Real::start(&["--replicaof", "127.0.0.1", &primary.port.to_string()]);
+    poll("the replica is ready", || replica.cli(&["INFO", "replication"]).contains("master_link_status:up"));
+    let servers =
+        ServerSettings { url: primary.url(), op_timeout: Duration::from_secs(2), ..ServerSettings::default() };
+    let settings = StoreSettings { servers, app: "shop".to_owned(), min_replicas: 1, ..StoreSettings::default() };
+    let store = Store::open(settings).await.expect("a server");
+    let sweep = async || store.sweep(&["shop:v1:a:".to_owned()], true).await;
+    assert_eq!((sweep().await, store.unlink(vec!["shop:v1:b".to_owned()]).await), (Ok(0), Ok(())));
+    replica.signal("STOP");
+    primary.cli(&["SET", "shop:v1:b", "x"]);
+    primary.cli(&["UNLINK", "shop:v1:b"]);
+    check_refused(sweep().await, Refusal::TooFewReplicas);
+    check_refused(store.unlink(vec!["shop:v1:b".to_owned()]).await, Refusal::TooFewReplicas);
+    replica.signal("CONT");
+    while sweep().await.is_err() {}
+    assert_eq!(store.unlink(vec!["shop:v1:b".to_owned()]).await, Ok(()));
 }
 
 /// A connection to it is up, and whatever else it was sent for would be done with each try.
@@ -211,6 +253,18 @@ async fn a_bus_that_takes_no_writes_is_not_there() {
     assert!(lacking.keys().eq([&Needed::Bus]) && lacking.values().all(is_refused), "{lacking:?}");
     let untold = world.store.needs(&["shop:v1:a".to_owned()], false);
     assert_eq!(world.store.lacking(&untold, false).await, BTreeMap::new());
+}
+
+/// Where so much at once takes too long, less may not, from the first step on.
+#[tokio::test]
+async fn a_sweep_whose_first_step_is_late_goes_on_in_smaller_ones() {
+    let world = World::new().await;
+    let mut settings = world.server.settings();
+    settings.servers.op_timeout = Duration::from_millis(300);
+    let store = Store::open(settings).await.expect("a server");
+    world.command(&[&"SET", &"shop:v1:a", &"x"]).await;
+    world.command(&[&"CLIENT", &"PAUSE", &"450", &"ALL"]).await;
+    assert_eq!(store.sweep(&["shop:v1:".to_owned()], true).await, Ok(1));
 }
 
 /// The server takes no writes for longer than one of them may take.
