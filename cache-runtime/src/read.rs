@@ -255,7 +255,7 @@ impl Missed {
         self.node.flights.join(&self.address.key, fence, failures, now.since_origin(), self.is_strict())
     }
 
-    /// Whether this process refreshes what the second tier has of it, and not for too long.
+    /// Whether this process loads it, and not for too long: what is past its lifetime is being refreshed.
     pub(crate) fn is_refreshed(&self, fence: u64) -> bool {
         let since = self.node.time.now().since_origin().saturating_sub(self.load_timeout());
         self.node.flights.is_refreshed(&self.address.key, fence, since)

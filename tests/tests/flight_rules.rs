@@ -245,6 +245,24 @@ fn nobody_joins_a_refresh_and_it_takes_nothing_from_who_leads() {
     assert_eq!(table.0.len(), 0);
 }
 
+/// Who has the value of before needs no other load, whether that one may be joined or not.
+#[test]
+fn a_load_is_a_refresh_to_who_has_the_value_of_before() {
+    let (table, began) = (Table::new(None), Duration::from_secs(3));
+    let is_refreshed = |fence, since| table.0.is_refreshed(&"key", fence, since);
+    let lead = table.lead(1);
+    assert!(!is_refreshed(1, Duration::ZERO), "it may yet find a value");
+    lead.reading(Duration::MAX);
+    assert!(!is_refreshed(1, Duration::ZERO), "on another clock");
+    lead.loading_without_lease(began, Duration::ZERO);
+    assert!(is_refreshed(1, began) && !is_refreshed(0, began) && !is_refreshed(2, began));
+    assert!(!is_refreshed(1, began + Duration::from_nanos(1)), "it takes too long");
+    lead.seal();
+    assert!(is_refreshed(1, began));
+    lead.finish(1, true);
+    assert!(!is_refreshed(1, began));
+}
+
 #[test]
 fn f6_those_who_wait_take_over_from_a_leader_that_left() {
     let waiter = |without| {

@@ -4,7 +4,7 @@
 #![expect(unused_variables, reason = "keys are what tells these calls apart")]
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cache_runtime::{Builder, Cache, Outcome, cached, explain};
 use cache_tests::Gate;
@@ -36,6 +36,11 @@ async fn failing(id: u64, source: Arc<Gate>) -> Result<u64, String> {
 #[cached(ttl = "1s", stale_while_revalidate = "1m", key = "missing:<id>", skip(source))]
 async fn missing(id: u64, source: Arc<Gate>) -> Option<u64> {
     Some(source.load().await).filter(|version| *version == 0)
+}
+
+#[cached(ttl = "1s", stale_while_revalidate = "1m", l2 = off, key = "near:<id>", skip(source))]
+async fn near(id: u64, source: Arc<Gate>) -> u64 {
+    source.load().await
 }
 
 /// What a call is given, and how.
@@ -118,6 +123,29 @@ async fn the_server_is_not_asked_for_what_this_process_refreshes() {
     }
     assert_eq!(reads(), before);
     source.open();
+}
+
+/// Nobody may join it any more, since no lease tells what overtakes it: that is no reason for another one.
+#[tokio::test]
+async fn what_is_kept_in_memory_alone_is_refreshed_by_one_load_however_long_it_takes() {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let joinable = Duration::from_secs(1);
+    let cache = process_with(&server.url(), |builder| builder.max_staleness(joinable)).await;
+    let read = async || ask(&cache, near(1, Arc::clone(&source))).await;
+    assert_eq!(read().await, (0, Outcome::Loaded));
+    source.commit();
+    source.close();
+    eventually(SOON, async || read().await == (0, Outcome::Stale)).await;
+    let began = Instant::now();
+    eventually(SOON, async || {
+        assert_eq!(read().await, (0, Outcome::Stale));
+        began.elapsed() > joinable.mul_f32(1.5)
+    })
+    .await;
+    assert_eq!(source.loads(), 2);
+    source.open();
+    eventually(SOON, async || read().await == (1, Outcome::HitL1)).await;
+    assert_eq!(source.loads(), 2);
 }
 
 /// It is not as it was, and what it is by now is not to be kept: neither here nor there.

@@ -3,16 +3,24 @@
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
 
-use super::{Flight, Flights, Lead};
+use super::{Flight, Flights, Lead, Phase};
 use crate::sync::{Arc, lock};
 
 impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
-    /// Whether a refresh of this key runs that began under this fence, and not before `since`.
+    /// Whether a load of this key runs that began under this fence, and not before `since`: whoever has a value past its
+    /// lifetime needs no other one, also where nobody may join that one.
     pub(crate) fn is_refreshed(&self, key: &K, fence: u64, since: Duration) -> bool {
         let hash = self.hasher.hash_one(key);
-        let flights = lock(&self.shard(hash).flights);
-        let refresh = flights.find(hash, |flight| flight.is_refresh && flight.key == *key);
-        refresh.is_some_and(|refresh| refresh.fence == fence && lock(&refresh.state).moved >= since)
+        let is_load = |flight: &Arc<Flight<K, V>>| flight.fence == fence && flight.key == *key && flight.loads(since);
+        lock(&self.shard(hash).flights).find(hash, is_load).is_some()
+    }
+}
+
+impl<K, V> Flight<K, V> {
+    /// Whether its load has begun, and not before `since`. Before it begins, it moves on another clock.
+    fn loads(&self, since: Duration) -> bool {
+        let state = lock(&self.state);
+        matches!(state.phase, Phase::Loading | Phase::Sealed) && state.moved >= since
     }
 }
 
