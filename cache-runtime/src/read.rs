@@ -257,8 +257,12 @@ impl Missed {
 
     /// Whether this process loads it, and not for too long: what is past its lifetime is being refreshed.
     pub(crate) fn is_refreshed(&self, fence: u64) -> bool {
-        let since = self.node.time.now().since_origin().saturating_sub(self.load_timeout());
-        self.node.flights.is_refreshed(&self.address.key, fence, since)
+        self.node.flights.is_refreshed(&self.address.key, fence, self.oldest_load())
+    }
+
+    /// When loads of this key began, on the cache's clock, that do not take too long.
+    fn oldest_load(&self) -> Duration {
+        self.node.time.now().since_origin().saturating_sub(self.load_timeout())
     }
 
     /// Tells a test that watches of the load that is about to begin.

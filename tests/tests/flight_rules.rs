@@ -227,15 +227,16 @@ fn nobody_joins_a_refresh_and_it_takes_nothing_from_who_leads() {
     found.reading(Duration::ZERO);
     let early = table.follow(0);
     found.reading(Duration::ZERO);
-    let refresh = found.refresh(since);
+    let refresh = found.refresh(since, since).expect("nobody loads");
     found.hit(1);
     let is_refreshed = |fence, since| table.0.is_refreshed(&"key", fence, since);
     assert_eq!(told(early), Poll::Ready(Outcome::Value(1)));
     assert!(is_refreshed(0, since) && !is_refreshed(1, since) && !is_refreshed(0, since + Duration::from_nanos(1)));
     let next = table.lead(0);
     assert!(next.may_keep(0) && refresh.may_keep(0) && !refresh.may_keep(1));
+    assert!(next.refresh(since * 2, since).is_none() && refresh.may_keep(0), "one at a time");
     // It was not heard of for too long: another one refreshes.
-    let later = next.refresh(since * 2);
+    let later = next.refresh(since * 2, since * 2).expect("the other one is too old");
     assert!(later.may_keep(0) && !refresh.may_keep(0));
     refresh.finish(2, false);
     assert!(is_refreshed(0, since));
@@ -261,6 +262,20 @@ fn a_load_is_a_refresh_to_who_has_the_value_of_before() {
     assert!(is_refreshed(1, began));
     lead.finish(1, true);
     assert!(!is_refreshed(1, began));
+}
+
+/// It was not heard of for so long that another one loads the key by now.
+#[test]
+fn who_has_lost_the_key_to_a_load_refreshes_nothing() {
+    let (table, began) = (Table::new(None), Duration::from_secs(3));
+    let quiet = table.lead(0);
+    quiet.reading(Duration::ZERO);
+    let next = table.lead(1);
+    next.reading(Duration::ZERO);
+    assert!(quiet.refresh(began, began).is_some(), "that one may yet find a value");
+    next.loading(began);
+    assert!(quiet.refresh(began, began).is_none());
+    assert!(quiet.refresh(began * 2, began * 2).is_some(), "it takes too long");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 #![expect(unused_variables, reason = "keys are what tells these calls apart")]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,11 @@ async fn missing(id: u64, #[cache(skip)] source: &Missing) -> Option<u64> {
 
 #[cached(ttl = "1m", load_timeout = "300ms", key = "unpolled-hung:<id>")]
 async fn hung(id: u64, #[cache(skip)] source: &Gate) -> u64 {
+    source.load().await
+}
+
+#[cached(ttl = "1s", stale_while_revalidate = "1m", load_timeout = "1s", key = "unpolled-stale:<id>", skip(source))]
+async fn stale(id: u64, source: Arc<Gate>) -> u64 {
     source.load().await
 }
 
@@ -143,6 +149,41 @@ async fn a_call_that_has_lost_its_key_follows_who_has_it() {
     source.open();
     assert_eq!(futures::join!(loads, left_alone), (0, 0));
     assert_eq!(source.loads(), 1);
+}
+
+/// Its refresh lease has run out, and another call of its process refreshes: it does not refresh beside that.
+#[tokio::test]
+async fn a_call_that_has_lost_its_refresh_leaves_it_to_who_has_it() {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let entry = "test:v1:unpolled-stale:1";
+    assert_eq!(impatient(&server).await.scope(stale(1, Arc::clone(&source))).await, 0);
+    let left = || server.cli(&["PTTL", entry]).trim().parse::<u64>().expect("it is there");
+    eventually(TOO_LONG, async || left() < 59_800).await;
+    let cache = impatient(&server).await;
+    let read = || explain(cache.scope(stale(1, Arc::clone(&source))));
+    let mut left_alone = Box::pin(read());
+    while server.cli(&["BITCOUNT", entry, "18", "25"]).trim() == "0" {
+        assert!(futures::poll!(left_alone.as_mut()).is_pending(), "it asks the server");
+        tokio::task::yield_now().await;
+    }
+    source.commit();
+    source.close();
+    eventually(TOO_LONG, async || {
+        assert_eq!(read().await.0, 0);
+        source.loads() == 2
+    })
+    .await;
+    let (found, lookups) = left_alone.await;
+    assert_eq!((found, lookups[0].outcome()), (0, Outcome::Stale));
+    // A refresh of its own would begin now.
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    source.open();
+    eventually(TOO_LONG, async || cache.loads_in_flight() == 0).await;
+    assert_eq!(source.loads(), 2);
+    let (found, lookups) = read().await;
+    assert_eq!((found, lookups[0].outcome()), (1, Outcome::HitL1));
 }
 
 #[tokio::test]

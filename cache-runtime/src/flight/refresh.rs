@@ -26,21 +26,25 @@ impl<K, V> Flight<K, V> {
 
 impl<K: Eq + Clone, V: Clone> Lead<K, V> {
     /// The duty to replace the value that this flight has found, and ends with, by a newer one: under its fence, beside
-    /// whatever flight the key has then. A refresh that runs already keeps nothing.
-    pub(crate) fn refresh(&self, now: Duration) -> Self {
+    /// whatever flight the key has then. Nothing where that is done already, by a load that began not before `since` and
+    /// under no older fence; a refresh that began before it keeps nothing from here on.
+    pub(crate) fn refresh(&self, now: Duration, since: Duration) -> Option<Self> {
         let Flight { key, hash, fence, .. } = &*self.flight;
         let refresh = Flight { is_refresh: true, ..Flight::new(self.shard.name(), (key.clone(), *hash), *fence) };
         let flight = Arc::new(refresh);
-        let lead = Self { shard: Arc::clone(&self.shard), flight, ended: false };
-        lead.loading(now);
         let mut flights = lock(&self.shard.flights);
+        let is_load = |flight: &Arc<Flight<K, V>>| flight.fence >= *fence && flight.key == *key && flight.loads(since);
+        if flights.find(*hash, is_load).is_some() {
+            return None;
+        }
         match flights.find_mut(*hash, |flight| flight.is_refresh && flight.key == *key) {
-            Some(known) => *known = Arc::clone(&lead.flight),
+            Some(known) => *known = Arc::clone(&flight),
             None => {
-                flights.insert_unique(*hash, Arc::clone(&lead.flight), |flight| flight.hash);
+                flights.insert_unique(*hash, Arc::clone(&flight), |flight| flight.hash);
             }
         }
-        drop(flights);
-        lead
+        let lead = Self { shard: Arc::clone(&self.shard), flight, ended: false };
+        lead.loading(now);
+        Some(lead)
     }
 }

@@ -209,9 +209,17 @@ impl Missed {
     /// came before is served too, and who comes later looks.
     fn serve_stale(&self, lead: Lead<Key, Kept>, stored: Stored, refresh: Option<Tenure>) -> Way {
         let Stored { kept, age, .. } = stored;
-        let now = self.node.time.now().since_origin();
-        let leading = refresh.map(|claim| Leading { lead: lead.refresh(now), claim });
+        let refresh = refresh.and_then(|claim| Some(Leading { lead: self.refresh(&lead)?, claim }));
         lead.hit(Arc::clone(&kept));
-        Way::Stale(kept, age, leading)
+        Way::Stale(kept, age, refresh)
+    }
+
+    /// Nothing where somebody else refreshes it by now, or it was invalidated, since this call was not polled for long: it
+    /// would load beside the other one, and what it loads would be refused.
+    fn refresh(&self, lead: &Lead<Key, Kept>) -> Option<Lead<Key, Kept>> {
+        if lead.fence() != self.node.fence(&self.address) {
+            return None;
+        }
+        lead.refresh(self.node.time.now().since_origin(), self.oldest_load())
     }
 }
