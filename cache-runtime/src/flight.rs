@@ -111,6 +111,8 @@ enum Phase {
 pub(crate) enum Outcome<V> {
     /// The value of a load that began after every invalidation that returned before they came.
     Value(V),
+    /// A value that the second tier has past its lifetime, and its age.
+    Stale(V, Option<Duration>),
     /// An invalidation overtook the flight, or its hit was read before they came: read again.
     Lost,
     /// The load failed or panicked, with its error where errors can be shared.

@@ -228,9 +228,11 @@ fn nobody_joins_a_refresh_and_it_takes_nothing_from_who_leads() {
     let early = table.follow(0);
     found.reading(Duration::ZERO);
     let refresh = found.refresh(since, since).expect("nobody loads");
-    found.hit(1);
+    let late = table.follow(0);
+    found.stale_hit(1, Some(since));
     let is_refreshed = |fence, since| table.0.is_refreshed(&"key", fence, since);
-    assert_eq!(told(early), Poll::Ready(Outcome::Value(1)));
+    assert_eq!(told(early), Poll::Ready(Outcome::Stale(1, Some(since))));
+    assert_eq!(told(late), Poll::Ready(Outcome::Lost), "it came after the look");
     assert!(is_refreshed(0, since) && !is_refreshed(1, since) && !is_refreshed(0, since + Duration::from_nanos(1)));
     let next = table.lead(0);
     assert!(next.may_keep(0) && refresh.may_keep(0) && !refresh.may_keep(1));

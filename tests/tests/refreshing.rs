@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cache_runtime::{Builder, Cache, Outcome, cached, explain};
+use cache_runtime::{Builder, Cache, Metric, Outcome, cached, explain};
 use cache_tests::Gate;
 use cache_tests::eventually::eventually;
 use cache_tests::on_redis::{process, process_with};
@@ -72,6 +72,25 @@ async fn who_comes_while_a_value_is_refreshed_is_served_it_too() {
     source.open();
     eventually(SOON, async || read().await == (1, Outcome::HitL2)).await;
     assert_eq!(source.loads(), 2);
+}
+
+/// The first one looks, the next one of those that came after its look does, and the last one is given what that finds.
+#[tokio::test]
+async fn who_is_given_a_stale_value_that_another_call_has_found_is_told_so() {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let cache = process(&server.url(), &[]).await;
+    assert_eq!(ask(&cache, strict(1, Arc::clone(&source))).await, (0, Outcome::Loaded));
+    source.close();
+    is_older_than(&server, "test:v1:strict:1", 1_200).await;
+    let read = || cache.scope(explain(strict(1, Arc::clone(&source))));
+    let (first, second, third) = futures::join!(read(), read(), read());
+    for (value, lookups) in [first, second, third] {
+        assert_eq!((value, lookups[0].outcome()), (0, Outcome::Stale));
+        assert!(lookups[0].age() > Some(Duration::from_secs(1)), "{lookups:?}");
+    }
+    let count = |metric| cache.stats().iter().find(|stats| stats.name() == "strict").map(|stats| stats.count(metric));
+    assert_eq!((count(Metric::Stale), count(Metric::Joined)), (Some(3), Some(0)));
+    source.open();
 }
 
 #[tokio::test]

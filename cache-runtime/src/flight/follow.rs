@@ -65,7 +65,9 @@ impl<K, V: Clone> Future for Follow<K, V> {
         let mut state = lock(&self.flight.state);
         match (&state.outcome, state.phase) {
             // A value that came without a load is a hit: it was read before the late ones came.
-            (Some(Outcome::Value(_)), Phase::Reading) if self.came >= state.last_read => Poll::Ready(Outcome::Lost),
+            (Some(Outcome::Value(_) | Outcome::Stale(..)), Phase::Reading) if self.came >= state.last_read => {
+                Poll::Ready(Outcome::Lost)
+            }
             // Nor is it theirs if nothing was read at all: their leader found it in its process on a second look, which
             // tells nothing about the right to serve of now, nor about what a caller with a token must see.
             (Some(Outcome::Value(_)), Phase::Open) => Poll::Ready(Outcome::Abandoned),

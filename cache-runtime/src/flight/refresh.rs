@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
 
-use super::{Flight, Flights, Lead, Phase};
+use super::{Flight, Flights, Lead, Outcome, Phase};
 use crate::sync::{Arc, lock};
 
 impl<K: Hash + Eq + Clone, V: Clone> Flights<K, V> {
@@ -25,6 +25,12 @@ impl<K, V> Flight<K, V> {
 }
 
 impl<K: Eq + Clone, V: Clone> Lead<K, V> {
+    /// Ends with a hit of the second tier that is past its lifetime, and as old as this: for those who would get any
+    /// [hit](Self::hit).
+    pub(crate) fn stale_hit(self, value: V, age: Option<Duration>) {
+        self.end(Outcome::Stale(value, age));
+    }
+
     /// The duty to replace the value that this flight has found, and ends with, by a newer one: under its fence, beside
     /// whatever flight the key has then. Nothing where that is done already, by a load that began not before `since` and
     /// under no older fence; a refresh that began before it keeps nothing from here on.

@@ -60,6 +60,7 @@ impl Missed {
             follow.came_before(came);
             match self.follow(follow).await {
                 Followed::Told(Outcome::Value(kept)) => return Way::Value(kept),
+                Followed::Told(Outcome::Stale(kept, age)) => return Way::Stale(kept, age, None),
                 Followed::Told(Outcome::Failed(Some(error))) => return Way::Error(error),
                 Followed::Told(Outcome::Failed(None)) if failed_before > 0 => {
                     return Way::Alone(Bypass::SourceFailing);

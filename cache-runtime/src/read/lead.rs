@@ -210,7 +210,7 @@ impl Missed {
     fn serve_stale(&self, lead: Lead<Key, Kept>, stored: Stored, refresh: Option<Tenure>) -> Way {
         let Stored { kept, age, .. } = stored;
         let refresh = refresh.and_then(|claim| Some(Leading { lead: self.refresh(&lead)?, claim }));
-        lead.hit(Arc::clone(&kept));
+        lead.stale_hit(Arc::clone(&kept), age);
         Way::Stale(kept, age, refresh)
     }
 
