@@ -139,7 +139,10 @@ impl<'a> Claiming<'a> {
                     self.state().second.found(true);
                     Look::Hit(stored)
                 }
-                Opened::Stale(stored) => Look::Stale(Box::new((stored, bytes, stamps))),
+                Opened::Stale(stored) => {
+                    self.state().second.found(true);
+                    Look::Stale(Box::new((stored, bytes, stamps)))
+                }
                 Opened::Over => Look::Take(Over::Head(bytes[..HEAD].to_vec())),
                 Opened::Damaged => {
                     self.count(Metric::Damaged);

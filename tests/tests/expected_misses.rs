@@ -29,6 +29,11 @@ async fn grouped(shop: u64, id: u64, #[cache(skip)] source: &Gate) -> u64 {
     source.load().await
 }
 
+#[cached(ttl = "1s", stale_while_revalidate = "1h", key = "aging:<id>", l1 = off, skip(source))]
+async fn aging(id: u64, source: Arc<Gate>) -> u64 {
+    source.load().await
+}
+
 /// Many calls that find nothing.
 async fn miss(cache: &Cache, ids: Range<u64>, source: &Gate) {
     for id in ids {
@@ -86,6 +91,28 @@ async fn what_stands_there_is_found_and_expected_again() {
     found(5..30).await;
     assert_eq!(reads(&server, &source, async || found(30..60).await).await, 30);
     assert_eq!(source.loads(), loads);
+}
+
+/// What is past its lifetime is a value all the same.
+#[tokio::test]
+async fn who_finds_stale_values_looks_for_them_again() {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let cache = process(&server.url(), &[]).await;
+    let ask = async |ids: Range<u64>, expected| {
+        for id in ids {
+            let (_, lookups) = cache.scope(explain(aging(id, Arc::clone(&source)))).await;
+            assert_eq!(lookups[0].outcome(), expected);
+        }
+    };
+    ask(0..50, Outcome::Loaded).await;
+    let is_stale =
+        || server.cli(&["PTTL", "test:v1:aging:49"]).trim().parse::<u64>().is_ok_and(|left| left < 3_599_800);
+    eventually(Duration::from_secs(10), async || is_stale()).await;
+    source.close();
+    ask(0..30, Outcome::Stale).await;
+    eventually(Duration::from_secs(10), async || source.loads() == 80).await;
+    assert_eq!(reads(&server, &source, async || ask(0..30, Outcome::Stale).await).await, 30);
+    source.open();
 }
 
 #[tokio::test]
