@@ -164,7 +164,10 @@ impl<T: Value> Entry<T> {
         let stamps = match address.stamps.as_slice() {
             [] => Vec::new(),
             // From before the value is stored: a group that is invalidated meanwhile invalidates it too.
-            stamps => second.store.read(address.entry(), stamps).await.ok()?.stamps,
+            stamps => {
+                let prolonged = second.store.prolong(stamps, function.stamp_life());
+                tokio::join!(second.store.read(address.entry(), stamps), prolonged).0.ok()?.stamps
+            }
         };
         // A missing stamp is like no other.
         let stamps = stamps.into_iter().collect::<Option<Vec<_>>>()?;

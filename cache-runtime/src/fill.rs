@@ -229,7 +229,8 @@ impl Fill<'_> {
             return put(second, self.address, bytes, life).await;
         }
         let address = self.address;
-        let ended = second.store.supersede(address.entry(), &refresh.head, &bytes, life, &address.stamps).await;
+        let stamps = (address.stamps.as_slice(), address.function.stamp_life());
+        let ended = second.store.supersede(address.entry(), &refresh.head, (&bytes, life), stamps).await;
         let is_current = |stamps: Vec<Option<Stamp>>| stamps.into_iter().eq(refresh.snapshot.iter().copied().map(Some));
         self.judged(ended.map(|ended| ended.held && is_current(ended.stamps)), true)
     }

@@ -265,7 +265,8 @@ impl Function {
         Duration::from_millis(self.spec.stale_while_revalidate_millis.unwrap_or(0))
     }
 
-    /// How long the nonce of a group must live: twice as long as any value under it.
+    /// How long the nonce of a group must live: twice as long as any value under it, from when that was stored or its lease
+    /// was taken.
     pub(crate) fn stamp_life(&self) -> Duration {
         let longest = self.spec.ttl_millis.max(self.spec.negative_ttl_millis.unwrap_or(0));
         let longest = longest.saturating_add(self.spec.stale_while_revalidate_millis.unwrap_or(0));

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cache_runtime::{Builder, Cache, Metric, Outcome, cached, explain};
+use cache_runtime::{Builder, Cache, Event, Metric, Outcome, cached, explain};
 use cache_tests::Gate;
 use cache_tests::eventually::eventually;
 use cache_tests::on_redis::{process, process_with};
 use cache_tests::redis_server::RedisServer;
+use serde::{Deserialize, Serialize};
 
 /// Far less than a refresh takes that is waited for.
 const SOON: Duration = Duration::from_secs(5);
@@ -40,6 +41,22 @@ async fn missing(id: u64, source: Arc<Gate>) -> Option<u64> {
 
 #[cached(ttl = "1s", stale_while_revalidate = "1m", l2 = off, key = "near:<id>", skip(source))]
 async fn near(id: u64, source: Arc<Gate>) -> u64 {
+    source.load().await
+}
+
+#[derive(Event, Serialize, Deserialize)]
+struct ShopClosed {
+    shop: u64,
+}
+
+#[cached(
+    ttl = "1s",
+    stale_while_revalidate = "1m",
+    key = "item:<shop>:<id>",
+    invalidate_on = "ShopClosed => item:<shop>:*",
+    skip(source)
+)]
+async fn item(shop: u64, id: u64, source: Arc<Gate>) -> u64 {
     source.load().await
 }
 
@@ -165,6 +182,33 @@ async fn what_is_kept_in_memory_alone_is_refreshed_by_one_load_however_long_it_t
     source.open();
     eventually(SOON, async || read().await == (1, Outcome::HitL1)).await;
     assert_eq!(source.loads(), 2);
+}
+
+/// Else a group that is kept up by refreshes alone would end all at once.
+#[tokio::test]
+async fn a_group_lives_as_long_as_what_is_refreshed_or_put_in_it() {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let cache = process(&server.url(), &[]).await;
+    let read = async || ask(&cache, item(1, 2, Arc::clone(&source))).await;
+    let put =
+        async |value| cache.scope(async { item_entry(1, 2).put(value).await }).await.expect("the server is there");
+    let stamp = "test:group:item:1:*";
+    let left = || server.cli(&["PTTL", stamp]).trim().parse::<i64>().expect("a number");
+    assert_eq!(read().await, (0, Outcome::Loaded));
+    source.commit();
+    is_older_than(&server, "test:v1:item:1:2", 1_200).await;
+    server.cli(&["PEXPIRE", stamp, "20000"]);
+    assert_eq!(read().await, (0, Outcome::Stale));
+    eventually(SOON, async || read().await == (1, Outcome::HitL1)).await;
+    assert!(left() > 100_000, "after a refresh: {}", left());
+    server.cli(&["PEXPIRE", stamp, "20000"]);
+    put(2).await;
+    assert!(left() > 100_000, "after a put: {}", left());
+    assert_eq!(read().await, (2, Outcome::HitL2));
+    server.cli(&["UNLINK", stamp]);
+    put(3).await;
+    assert_eq!(left(), -2, "no stamp is made for what is put");
+    assert_eq!(read().await, (1, Outcome::Loaded));
 }
 
 /// It is not as it was, and what it is by now is not to be kept: neither here nor there.

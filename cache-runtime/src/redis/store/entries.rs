@@ -87,11 +87,18 @@ impl Store {
         for (stamp, nonce) in stamps.iter().zip(fresh) {
             let slot = self.slot(stamp);
             commands.push((slot, set_new(stamp, &nonce.0, life)));
-            let mut prolong = Cmd::with_capacity(4, stamp.len() + 32);
-            prolong.arg("PEXPIRE").arg(stamp).arg(millis(life)).arg("GT");
-            commands.push((slot, prolong));
+            commands.push((slot, prolonged(stamp, life)));
         }
         commands
+    }
+
+    /// Stamps that are there live as long as what is stored under them without a lease. Where this fails they end sooner, and
+    /// it with them.
+    pub(crate) async fn prolong(&self, stamps: &[String], life: Duration) {
+        let commands = stamps.iter().map(|stamp| (self.slot(stamp), prolonged(stamp, life))).collect();
+        for refused in flush(&self.servers, commands).await.into_iter().filter_map(Result::err) {
+            tracing::debug!(fault = %refused, "a stamp was not prolonged");
+        }
     }
 
     /// The stamps that the replies to `stamp_commands` tell of.
@@ -211,21 +218,21 @@ impl Store {
         Ok(Ended { held: ended(held?)?, stamps: found.collect::<Result<_, _>>()? })
     }
 
-    /// Puts a value in the place of one with this `beginning`, if that still stands there, and reads the stamps after it.
+    /// Puts a value in the place of one with this `beginning`, if that still stands there, and reads the stamps after it; they
+    /// live as long as `stamp_life` from now on.
     pub(crate) async fn supersede(
         &self,
         entry: &str,
         beginning: &[u8],
-        value: &[u8],
-        life: Duration,
-        stamps: &[String],
+        (value, life): (&[u8], Duration),
+        (stamps, stamp_life): (&[String], Duration),
     ) -> Result<Ended, Fault> {
         let life = millis(life).to_string();
         let held = reply::yes(&self.script(&scripts::REPLACE, entry, &[beginning, value, life.as_bytes()]).await?)?;
         let names: Vec<_> = stamps.iter().map(|stamp| (self.slot(stamp), stamp.clone())).collect();
-        let found = read::apart(&self.servers, &names).await.into_iter();
-        let stamps = found.map(|found| found.map(|found| reply::stamp(&found?))).collect::<Result<_, _>>()?;
-        Ok(Ended { held, stamps })
+        let (found, ()) = tokio::join!(read::apart(&self.servers, &names), self.prolong(stamps, stamp_life));
+        let stamps = found.into_iter().map(|found| found.map(|found| reply::stamp(&found?)));
+        Ok(Ended { held, stamps: stamps.collect::<Result<_, _>>()? })
     }
 
     /// Takes the refresh lease of a value, if it is still the one with this etag and nobody has it.
@@ -253,6 +260,13 @@ pub(super) fn head(kind: u8, token: Token) -> [u8; HEAD] {
 fn set_new(name: &str, bytes: &[u8], life: Duration) -> Cmd {
     let mut command = Cmd::with_capacity(7, name.len() + 64);
     command.arg("SET").arg(name).arg(bytes).arg("NX").arg("GET").arg("PX").arg(millis(life));
+    command
+}
+
+/// Prolongs a stamp that is there and would end sooner.
+fn prolonged(stamp: &str, life: Duration) -> Cmd {
+    let mut command = Cmd::with_capacity(4, stamp.len() + 32);
+    command.arg("PEXPIRE").arg(stamp).arg(millis(life)).arg("GT");
     command
 }
 
