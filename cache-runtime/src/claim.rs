@@ -32,7 +32,7 @@ use crate::instant::Instant;
 use crate::key::Key;
 use crate::lease::Lease;
 use crate::metric::Metric;
-use crate::read::{Missed, Tenure};
+use crate::read::Missed;
 use crate::redis::Reading;
 use crate::second::Second;
 use crate::shape::Kept;
@@ -42,7 +42,7 @@ use crate::timer;
 use crate::waits::WAITS;
 
 pub(crate) use self::allowance::Allowance;
-pub(crate) use self::refresh::Refresh;
+pub(crate) use self::refresh::{Refresh, Renewal};
 
 /// Tries after which a key that changes all the time is loaded without a lease.
 const MOST_TRIES: u32 = 8;
@@ -58,8 +58,8 @@ const POLLS: (Duration, Duration) = (Duration::from_millis(25), Duration::from_m
 pub(crate) enum Claim {
     /// A value.
     Hit(Stored),
-    /// A value past its lifetime; where it is this process that refreshes it, with what it may do with the newer one.
-    Stale(Stored, Option<Tenure>),
+    /// A value past its lifetime, and who loads a newer one.
+    Stale(Stored, Renewal),
     /// The right to fill the entry.
     Lease(Lease),
     /// Nothing: it is away, or refuses, or the key changes too fast.
@@ -89,10 +89,10 @@ pub(crate) enum Look {
 
 impl Look {
     /// What was found, taken out of it.
-    fn take_claim(&mut self, refresh: Option<Tenure>) -> Claim {
+    fn take_claim(&mut self, renewal: Renewal) -> Claim {
         match mem::replace(self, Self::CoolDown) {
             Self::Hit(stored) => Claim::Hit(stored),
-            Self::Stale(found) => Claim::Stale(found.0, refresh),
+            Self::Stale(found) => Claim::Stale(found.0, renewal),
             Self::Take(_) | Self::Wait(_) | Self::CoolDown => Claim::Without,
         }
     }
@@ -204,11 +204,11 @@ impl Search<'_> {
         let mut tries = 0;
         loop {
             match look {
-                Look::Hit(_) | Look::CoolDown => return Ok(look.take_claim(None)),
+                Look::Hit(_) | Look::CoolDown => return Ok(look.take_claim(Renewal::Elsewhere)),
                 Look::Stale(found) => {
                     let (_, slot, stamps) = &**found;
-                    let refresh = Box::pin(self.refresh(slot, stamps)).await?;
-                    return Ok(look.take_claim(refresh));
+                    let renewal = Box::pin(self.refresh(slot, stamps)).await;
+                    return Ok(look.take_claim(renewal));
                 }
                 Look::Take(over) => {
                     let sent = self.claiming.missed.node.time.now();

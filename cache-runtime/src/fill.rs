@@ -63,7 +63,7 @@ impl Loading {
         }
         missed.node.count(missed.address.function, Metric::Load);
         let context = Some(Context::current().loading(leading.lead.id(), missed.since(&leading)));
-        let Leading { lead, claim } = leading;
+        let Leading { lead, claim, .. } = leading;
         Self { missed, lead, claim, coder, context, began }
     }
 

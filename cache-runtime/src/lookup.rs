@@ -22,7 +22,7 @@ pub enum Outcome {
     HitL1,
     /// The second tier: some process had loaded it.
     HitL2,
-    /// A value past its ttl, as `stale_while_revalidate` allows, while it is refreshed.
+    /// A value past its ttl, as `stale_while_revalidate` allows, while it is refreshed or after that has failed.
     Stale,
     /// The function's body, run by this call; kept, if the attribute and the fence allow it.
     Loaded,

@@ -30,7 +30,7 @@ use crate::judge::judge;
 use crate::key::short_key;
 use crate::lookup::{Bypass, Outcome as Answered};
 use crate::metric::Metric;
-use crate::read::{self, Finding, Found, Leading, Missed, Way};
+use crate::read::{self, Finding, Found, Instead, Leading, Missed, Way};
 use crate::registry;
 use watched::Watched;
 
@@ -185,14 +185,14 @@ impl<S: Shape> Miss<S> {
                 let output = loading.scope(body()).await;
                 let loaded = judge::<S>(loading.function(), &output, veto);
                 loading.settle(loaded).await;
-                Watched::end(watched, Answered::Loaded);
+                Watched::end(watched, Answered::Loaded, None);
                 output
             }
             way => match answer(&missed, shape, way) {
                 Ok(output) => output,
                 Err(reason) => {
                     let output = Box::pin(missed.alone().scope(body())).await;
-                    Watched::end(watched, Answered::Bypassed(reason));
+                    Watched::end(watched, Answered::Bypassed(reason), None);
                     output
                 }
             },
@@ -225,7 +225,8 @@ impl<S: Shape> Miss<S> {
         let Self { missed, veto, refused } = self;
         let watched = Watched::begin(&missed);
         match way::<S>(&missed, refused).await {
-            Way::Lead(duty) => {
+            Way::Lead(mut duty) => {
+                let instead = duty.instead.take();
                 let (timeout, runtime) = (missed.node.time.sleep(missed.load_timeout()), missed.runtime());
                 let mut loading = Loading::begin(missed, duty, S::CODER);
                 let body = loading.scope(body());
@@ -240,7 +241,8 @@ impl<S: Shape> Miss<S> {
                 detached(Box::pin(detachable), timeout, runtime).await;
                 match output.try_recv() {
                     Ok(output) => {
-                        Watched::end(watched, Answered::Loaded);
+                        let (output, answered, age) = unless_failed(shape, output, instead);
+                        Watched::end(watched, answered, age);
                         output
                     }
                     // A load that is done has put its output.
@@ -259,7 +261,7 @@ impl<S: Shape> Miss<S> {
                 Ok(output) => output,
                 Err(reason) => {
                     let output = Box::pin(missed.alone().scope(body())).await;
-                    Watched::end(watched, Answered::Bypassed(reason));
+                    Watched::end(watched, Answered::Bypassed(reason), None);
                     output
                 }
             },
@@ -270,6 +272,19 @@ impl<S: Shape> Miss<S> {
 /// How the call goes on.
 fn way<S: Shape>(missed: &Missed, refused: Option<Bypass>) -> Finding<'_> {
     refused.map_or_else(|| missed.way(S::CODER), |reason| Box::pin(ready(Way::Alone(reason))))
+}
+
+/// The output of a load; what its caller is served instead, if there is anything, where it is an error.
+fn unless_failed<S: Shape>(
+    shape: S,
+    output: S::Output,
+    instead: Option<Box<Instead>>,
+) -> (S::Output, Answered, Option<Duration>) {
+    let served = instead.filter(|_| S::is_error(&output)).and_then(|instead| instead.serve());
+    match served.and_then(|(kept, age)| Some((S::take(kept)?, age))) {
+        Some((value, age)) => (shape.wrap(value), Answered::Stale, age),
+        None => (output, Answered::Loaded, None),
+    }
 }
 
 /// The output of another call's load, or why this one has to run the body by itself.

@@ -36,6 +36,7 @@ use crate::node::{Address, Node};
 use crate::second::Second;
 use crate::shape::Kept;
 use crate::steps::Step;
+use crate::stored::Stored;
 use crate::token::Token;
 
 /// Which cache a call uses: this one, else the current one.
@@ -103,6 +104,39 @@ pub(crate) enum Way {
 pub(crate) struct Leading {
     pub(crate) lead: Lead<Key, Kept>,
     pub(crate) claim: Tenure,
+    pub(crate) instead: Option<Box<Instead>>,
+}
+
+impl Leading {
+    fn new(lead: Lead<Key, Kept>, claim: Tenure) -> Self {
+        Self { lead, claim, instead: None }
+    }
+}
+
+/// A value past its lifetime that whoever leads is served if the load fails.
+pub(crate) struct Instead {
+    stored: Stored,
+    found: Moment,
+    node: Arc<Node>,
+    function: &'static Function,
+}
+
+impl Instead {
+    fn new(missed: &Missed, stored: Stored) -> Self {
+        let (node, function) = (Arc::clone(&missed.node), missed.address.function);
+        Self { stored, found: node.system_time().now(), node, function }
+    }
+
+    /// The value, and its age; nothing if the load took longer than it may be served.
+    pub(crate) fn serve(self) -> Option<(Kept, Option<Duration>)> {
+        let Stored { kept, age, remaining, .. } = self.stored;
+        let took = self.node.system_time().now().since(self.found);
+        if remaining.is_none_or(|remaining| took >= remaining) {
+            return None;
+        }
+        self.node.count(self.function, Metric::Stale);
+        Some((kept, age.map(|age| age.saturating_add(took))))
+    }
 }
 
 /// What a load may do with its value in the second tier.

@@ -22,7 +22,8 @@ pub(crate) struct Stored {
     pub(crate) bytes: usize,
     /// How long ago it was stored; nothing while the server's clock is not known.
     pub(crate) age: Option<Duration>,
-    /// The rest of its life; nothing while the server's clock is not known.
+    /// The rest of its life, past that the rest of the time that it may be served; nothing while the server's clock is not
+    /// known.
     pub(crate) remaining: Option<Duration>,
     /// The rest of its life in the in-process tier; nothing where it must not be kept there.
     pub(crate) life: Option<Life>,
@@ -72,10 +73,10 @@ impl Opening<'_> {
         let asked = node.on_system_time(sent);
         let age = second.clock.latest(asked).map(|now| Duration::from_millis(now.saturating_sub(stored_at)));
         let age = age.filter(|_| stored_at > 0);
-        let remaining = age.map(|age| soft.saturating_sub(age));
-        let is_over = remaining.is_some_and(|remaining| remaining.is_zero());
-        let is_stale = is_over && age.is_some_and(|age| age < soft.saturating_add(self.function.staleness()));
-        if is_over && !is_stale {
+        let is_stale = age.is_some_and(|age| age >= soft);
+        let served = if is_stale { soft.saturating_add(self.function.staleness()) } else { soft };
+        let remaining = age.map(|age| served.saturating_sub(age));
+        if remaining.is_some_and(|remaining| remaining.is_zero()) {
             return Opened::Over;
         }
         let digest = opened.envelope.digest ^ self.function.mark();

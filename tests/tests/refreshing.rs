@@ -34,6 +34,14 @@ async fn failing(id: u64, source: Arc<Gate>) -> Result<u64, String> {
     }
 }
 
+#[cached(ttl = "1s", stale_while_revalidate = "3s", key = "brief:<id>", l1 = off, skip(source))]
+async fn brief(id: u64, source: Arc<Gate>) -> Result<u64, String> {
+    match source.load().await {
+        0 => Ok(0),
+        _ => Err("the source is down".to_owned()),
+    }
+}
+
 #[cached(ttl = "1s", stale_while_revalidate = "1m", key = "missing:<id>", skip(source))]
 async fn missing(id: u64, source: Arc<Gate>) -> Option<u64> {
     Some(source.load().await).filter(|version| *version == 0)
@@ -241,6 +249,48 @@ async fn a_full_server_lets_nobody_wait_for_a_refresh() {
     assert_eq!(read().await, (0, Outcome::Stale));
     eventually(SOON, async || read().await == (1, Outcome::HitL1)).await;
     assert_eq!(ask(&other, strict(1, source)).await, (1, Outcome::Loaded));
+}
+
+/// And that load may fail.
+#[tokio::test]
+async fn a_full_server_and_a_source_that_is_down_leave_the_stale_value() {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let cache = process(&server.url(), &[]).await;
+    let read = || cache.scope(explain(failing(1, Arc::clone(&source))));
+    assert_eq!(read().await.0, Ok(0));
+    source.commit();
+    is_older_than(&server, "test:v1:failing:1", 1_200).await;
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    for failed in 1..=3 {
+        let (value, lookups) = read().await;
+        assert_eq!((value, lookups[0].outcome(), lookups.len()), (Ok(0), Outcome::Stale, 1));
+        assert!(lookups[0].age() > Some(Duration::from_secs(1)), "{lookups:?}");
+        let stats = cache.stats();
+        let stats = stats.iter().find(|stats| stats.name() == "failing").expect("it was called");
+        let counts = [Metric::LoadError, Metric::Stale, Metric::FaultL2].map(|metric| stats.count(metric));
+        assert_eq!(counts, [failed, failed, failed]);
+    }
+    assert_eq!(source.loads(), 4);
+}
+
+/// While the load ran, the value came to the end of what the attribute allows.
+#[tokio::test]
+async fn a_load_that_fails_too_late_leaves_nothing() {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let cache = process(&server.url(), &[]).await;
+    let read = || cache.scope(explain(brief(1, Arc::clone(&source))));
+    assert_eq!(read().await.0, Ok(0));
+    source.commit();
+    let left = || server.cli(&["PTTL", "test:v1:brief:1"]).trim().parse::<u64>().expect("it is there");
+    eventually(SOON, async || left() < 2_900).await;
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    source.close();
+    let (mut call, began) = (Box::pin(read()), Instant::now());
+    source.wait_for_load(&mut call).await;
+    eventually(SOON, async || began.elapsed() > Duration::from_secs(3)).await;
+    source.open();
+    let (value, lookups) = call.await;
+    assert_eq!((value, lookups[0].outcome()), (Err("the source is down".to_owned()), Outcome::Loaded));
 }
 
 /// The only turn is taken, and does not come back.

@@ -4,11 +4,23 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::Search;
 use crate::fault::Fault;
 use crate::metric::Metric;
 use crate::read::Tenure;
 use crate::store::{HEAD, Stamp, Token};
+
+/// Who loads what is past its lifetime.
+pub(crate) enum Renewal {
+    /// Not this call.
+    Elsewhere,
+    /// This process, beside its caller, who is served the value meanwhile.
+    Beside(Tenure),
+    /// Its caller, who has this turn, and is served the value if the load fails.
+    First(OwnedSemaphorePermit),
+}
 
 /// The longest that one refresh keeps other processes from trying.
 const MOST_REFRESH: Duration = Duration::from_secs(10);
@@ -26,17 +38,17 @@ impl Search<'_> {
     /// One refresh at a time in all processes: whoever takes the refresh lease of the value. The value is at hand, so
     /// nobody waits for a load because that lease was not taken; but where the server refuses it and nothing is kept in memory
     /// either, no refresh would ever come to anything, and the caller loads.
-    pub(super) async fn refresh(&mut self, slot: &[u8], stamps: &[Option<Stamp>]) -> Result<Option<Tenure>, Fault> {
+    pub(super) async fn refresh(&mut self, slot: &[u8], stamps: &[Option<Stamp>]) -> Renewal {
         if self.claiming.missed.is_refreshed(self.claiming.lead.fence()) {
-            return Ok(None);
+            return Renewal::Elsewhere;
         }
         match self.take_refresh(slot, stamps).await {
-            Ok(refresh) => Ok(refresh.map(Tenure::Refresh)),
-            Err(fault @ Fault::Refused(..)) if self.must_load() => Err(fault),
+            Ok(Some(refresh)) => Renewal::Beside(Tenure::Refresh(refresh)),
+            Ok(None) => Renewal::Elsewhere,
             Err(fault) => {
                 self.claiming.count(Metric::FaultL2);
                 tracing::debug!(%fault, kind = fault.kind(), key = self.entry(), "a value is not refreshed for all");
-                Ok(self.refresh_near())
+                self.refresh_near(matches!(fault, Fault::Refused(..)))
             }
         }
     }
@@ -52,15 +64,17 @@ impl Search<'_> {
         Ok(snapshot.map(|snapshot| Refresh { head, snapshot }))
     }
 
-    /// Whether its caller loads where no refresh is taken: nothing is kept in memory, and it has its turn at once.
-    fn must_load(&self) -> bool {
-        self.function().lifetime(false).is_none() && self.claiming.second.loads.available_permits() > 0
-    }
-
-    /// For this process alone: what it keeps itself, and when it has its turn at once.
-    fn refresh_near(&self) -> Option<Tenure> {
-        self.function().lifetime(false)?;
-        let permit = Arc::clone(&self.claiming.second.loads).try_acquire_owned().ok()?;
-        Some(Tenure::Without(Some(permit)))
+    /// For this process alone, when it has its turn at once: what it keeps itself is refreshed there. What it keeps in no
+    /// memory is loaded, where the server has refused it to be refreshed.
+    fn refresh_near(&self, is_refused: bool) -> Renewal {
+        let is_kept = self.function().lifetime(false).is_some();
+        if !is_kept && !is_refused {
+            return Renewal::Elsewhere;
+        }
+        match Arc::clone(&self.claiming.second.loads).try_acquire_owned() {
+            Ok(permit) if is_kept => Renewal::Beside(Tenure::Without(Some(permit))),
+            Ok(permit) => Renewal::First(permit),
+            Err(_) => Renewal::Elsewhere,
+        }
     }
 }

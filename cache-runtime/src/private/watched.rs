@@ -1,6 +1,7 @@
 //! Calls that somebody watches.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::context::Context;
@@ -26,10 +27,10 @@ impl Watched {
         Some(Box::new(Self { watcher, began: node.time.now(), node, function, key }))
     }
 
-    pub(super) fn end(watched: Option<Box<Self>>, outcome: Answered) {
+    pub(super) fn end(watched: Option<Box<Self>>, outcome: Answered, age: Option<Duration>) {
         let Some(watched) = watched else { return };
         let Self { watcher, node, function, key, began } = *watched;
         let took = node.time.now().since(began);
-        watcher.note(Listed { function, key, outcome, age: None, took });
+        watcher.note(Listed { function, key, outcome, age, took });
     }
 }

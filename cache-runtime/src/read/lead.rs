@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::claim::{Claim, Claiming, Look};
+use crate::claim::{Claim, Claiming, Look, Renewal};
 use crate::clock::Moment;
 use crate::codec::Coder;
 use crate::context::Context;
@@ -19,7 +19,7 @@ use crate::key::Key;
 use crate::l1::Entry;
 use crate::lookup::Bypass;
 use crate::node::Filling;
-use crate::read::{Finding, Leading, Missed, Tenure, Way};
+use crate::read::{Finding, Instead, Leading, Missed, Tenure, Way};
 use crate::second::Second;
 use crate::shape::Kept;
 use crate::store::Over;
@@ -46,7 +46,7 @@ impl Missed {
             // Other processes invalidate what this function keeps here, and no lease tells.
             lead.loading_without_lease(self.node.time.now().since_origin(), self.joinable_until(second));
         }
-        Box::pin(self.led(Way::Lead(Leading { lead, claim: Tenure::Embedded }), stale))
+        Box::pin(self.led(Way::Lead(Leading::new(lead, Tenure::Embedded)), stale))
     }
 
     /// Until when others may join a load that no lease protects: nobody tells whether another process's invalidation
@@ -129,17 +129,15 @@ impl Missed {
             let claim = Claiming { missed: self, lead: &lead, coder, second }.go_on(&mut first, began).await;
             let way = match claim {
                 (Claim::Hit(stored), _) => self.lead_by_hit(lead, stored),
-                (Claim::Stale(stored, refresh), _) => {
+                (Claim::Stale(stored, renewal), _) => {
                     // Past its end there too: whoever comes next serves it from there while the refresh runs.
                     // Unless what a refresh has left is newer.
                     if self.node.fresh(&self.address.key.probe(), self.address.function.is_grouped()).is_none() {
                         self.keep_hit(&lead, &stored);
                     }
-                    self.serve_stale(lead, stored, refresh)
+                    self.serve_stale(second, lead, stored, renewal)
                 }
-                (Claim::Lease(lease), allowance) => {
-                    Way::Lead(Leading { lead, claim: Tenure::Leased(lease, allowance) })
-                }
+                (Claim::Lease(lease), allowance) => Way::Lead(Leading::new(lead, Tenure::Leased(lease, allowance))),
                 (Claim::Itself, _) => return Way::Alone(Bypass::Reentrant),
                 (Claim::Without, _) => Box::pin(self.lead_without(second, lead, stale.is_some())).await,
             };
@@ -155,7 +153,7 @@ impl Missed {
     /// Whether somebody else has the key or the lease by now, since this call was not polled for long, or its process was
     /// stopped: it would load beside the other one, and its value would be refused. Only once, that it comes to an end.
     fn is_overtaken(&self, way: &Way) -> bool {
-        let Way::Lead(Leading { lead, claim }) = way else { return false };
+        let Way::Lead(Leading { lead, claim, .. }) = way else { return false };
         // It has waited for its turn, and would wait for another one.
         if matches!(claim, Tenure::Without(_)) {
             return false;
@@ -188,8 +186,12 @@ impl Missed {
                 None => self.permit(second, &lead).await,
             },
         };
+        Way::Lead(self.leads_without(second, lead, permit))
+    }
+
+    fn leads_without(&self, second: &Second, lead: Lead<Key, Kept>, permit: Option<OwnedSemaphorePermit>) -> Leading {
         lead.loading_without_lease(self.node.time.now().since_origin(), self.joinable_until(second));
-        Way::Lead(Leading { lead, claim: Tenure::Without(permit) })
+        Leading::new(lead, Tenure::Without(permit))
     }
 
     /// The permit to load, or nothing where loads that do not come to an end have all of them.
@@ -205,11 +207,19 @@ impl Missed {
         .await
     }
 
-    /// A value past its lifetime, and the duty to refresh it where that is this process's. Nobody follows the refresh: who
+    /// A value past its lifetime, and the duty to refresh it where that is this call's; where it loads first, that duty, and
+    /// the value if it fails. Nobody follows the refresh: who
     /// came before is served too, and who comes later looks.
-    fn serve_stale(&self, lead: Lead<Key, Kept>, stored: Stored, refresh: Option<Tenure>) -> Way {
+    fn serve_stale(&self, second: &Second, lead: Lead<Key, Kept>, stored: Stored, renewal: Renewal) -> Way {
+        let refresh = match renewal {
+            Renewal::Elsewhere => None,
+            Renewal::Beside(claim) => self.refresh(&lead).map(|lead| Leading::new(lead, claim)),
+            Renewal::First(permit) => {
+                let leading = self.leads_without(second, lead, Some(permit));
+                return Way::Lead(Leading { instead: Some(Box::new(Instead::new(self, stored))), ..leading });
+            }
+        };
         let Stored { kept, age, .. } = stored;
-        let refresh = refresh.and_then(|claim| Some(Leading { lead: self.refresh(&lead)?, claim }));
         lead.stale_hit(Arc::clone(&kept), age);
         Way::Stale(kept, age, refresh)
     }

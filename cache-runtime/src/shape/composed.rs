@@ -21,6 +21,8 @@ pub trait Shape: Copy + Send + Sync + 'static {
     fn wrap(self, kept: Self::Kept) -> Self::Output;
     /// The output for an error that the leader got.
     fn wrap_error(error: &Kept) -> Option<Self::Output>;
+    /// Whether an output is an error.
+    fn is_error(output: &Self::Output) -> bool;
     /// True for `None`.
     fn is_absent(kept: &Self::Kept) -> bool;
     /// Keeps a copy.
@@ -83,6 +85,10 @@ where
 
     fn wrap_error(error: &Kept) -> Option<O::Output> {
         S::unshare(error).map(O::wrap_error)
+    }
+
+    fn is_error(output: &O::Output) -> bool {
+        O::split(output).is_err()
     }
 
     fn is_absent(kept: &O::Kept) -> bool {
