@@ -3,6 +3,7 @@
 
 #![expect(unused_variables, reason = "keys are what tells these calls apart")]
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -151,21 +152,39 @@ async fn a_call_that_has_lost_its_key_follows_who_has_it() {
     assert_eq!(source.loads(), 1);
 }
 
+/// A server with a value past its lifetime under this name, and its source.
+async fn with_stale(id: u64) -> (RedisServer, Arc<Gate>, String) {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let entry = format!("test:v1:unpolled-stale:{id}");
+    assert_eq!(impatient(&server).await.scope(stale(id, Arc::clone(&source))).await, 0);
+    let left = || server.cli(&["PTTL", &entry]).trim().parse::<u64>().expect("it is there");
+    eventually(TOO_LONG, async || left() < 59_800).await;
+    (server, source, entry)
+}
+
+/// Polls the call until it has taken the refresh lease, and not once more.
+async fn takes_refresh_lease<F: Future>(server: &RedisServer, entry: &str, call: &mut Pin<Box<F>>) {
+    while server.cli(&["BITCOUNT", entry, "18", "25"]).trim() == "0" {
+        assert!(futures::poll!(call.as_mut()).is_pending(), "it asks the server");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A refresh that a call has begun by now has called the source.
+async fn refreshes_would_load() {
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Its refresh lease has run out, and another call of its process refreshes: it does not refresh beside that.
 #[tokio::test]
 async fn a_call_that_has_lost_its_refresh_leaves_it_to_who_has_it() {
-    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
-    let entry = "test:v1:unpolled-stale:1";
-    assert_eq!(impatient(&server).await.scope(stale(1, Arc::clone(&source))).await, 0);
-    let left = || server.cli(&["PTTL", entry]).trim().parse::<u64>().expect("it is there");
-    eventually(TOO_LONG, async || left() < 59_800).await;
+    let (server, source, entry) = with_stale(1).await;
     let cache = impatient(&server).await;
     let read = || explain(cache.scope(stale(1, Arc::clone(&source))));
     let mut left_alone = Box::pin(read());
-    while server.cli(&["BITCOUNT", entry, "18", "25"]).trim() == "0" {
-        assert!(futures::poll!(left_alone.as_mut()).is_pending(), "it asks the server");
-        tokio::task::yield_now().await;
-    }
+    takes_refresh_lease(&server, &entry, &mut left_alone).await;
     source.commit();
     source.close();
     eventually(TOO_LONG, async || {
@@ -175,15 +194,26 @@ async fn a_call_that_has_lost_its_refresh_leaves_it_to_who_has_it() {
     .await;
     let (found, lookups) = left_alone.await;
     assert_eq!((found, lookups[0].outcome()), (0, Outcome::Stale));
-    // A refresh of its own would begin now.
-    for _ in 0..1_000 {
-        tokio::task::yield_now().await;
-    }
+    refreshes_would_load().await;
     source.open();
     eventually(TOO_LONG, async || cache.loads_in_flight() == 0).await;
     assert_eq!(source.loads(), 2);
     let (found, lookups) = read().await;
     assert_eq!((found, lookups[0].outcome()), (1, Outcome::HitL1));
+}
+
+/// What it would load is refused, wherever it would be kept.
+#[tokio::test]
+async fn a_call_whose_value_was_invalidated_meanwhile_refreshes_nothing() {
+    let (server, source, entry) = with_stale(2).await;
+    let cache = impatient(&server).await;
+    let mut left_alone = Box::pin(explain(cache.scope(stale(2, Arc::clone(&source)))));
+    takes_refresh_lease(&server, &entry, &mut left_alone).await;
+    cache.scope(async { stale_entry(2).invalidate().await }).await.expect("the server is there");
+    let (found, lookups) = left_alone.await;
+    assert_eq!((found, lookups[0].outcome()), (0, Outcome::Stale), "it came before");
+    refreshes_would_load().await;
+    assert_eq!(source.loads(), 1);
 }
 
 #[tokio::test]
