@@ -271,5 +271,5 @@ impl Drop for Lease {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod tests;
