@@ -60,6 +60,8 @@ pub(crate) enum Claim {
     Hit(Stored),
     /// A value past its lifetime, and who loads a newer one.
     Stale(Stored, Renewal),
+    /// What this process has of it past its lifetime, while another process loads it, and its age.
+    Kept(Kept, Duration),
     /// The right to fill the entry.
     Lease(Lease),
     /// Nothing: it is away, or refuses, or the key changes too fast.
@@ -300,8 +302,11 @@ impl Search<'_> {
         }
     }
 
-    /// Waits for who has this lease, if that may be waited for.
+    /// Waits for who has this lease, if that may be waited for. Who has something to be served meanwhile does not.
     async fn wait_for(&mut self, token: Token, waiting: &mut Waiting) -> Result<Option<Claim>, Fault> {
+        if let Some((kept, age)) = self.claiming.missed.may_be_stale() {
+            return Ok(Some(Claim::Kept(kept, age)));
+        }
         if waiting.took() >= self.claiming.missed.load_timeout() {
             let (function, key) = (self.function().spec().name, self.entry());
             tracing::warn!(function, key, "another process loads for too long: loaded without the second tier");

@@ -272,7 +272,7 @@ impl Missed {
     }
 
     fn join_or_lead(&self, coder: &'static Coder, fence: u64, now: Moment) -> Finding<'_> {
-        let stale = if self.is_strict() { None } else { self.stale() };
+        let stale = self.may_be_stale();
         if let Some((kept, age)) = &stale
             && self.is_refreshed(fence)
         {

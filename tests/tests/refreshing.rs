@@ -3,6 +3,7 @@
 #![cfg(unix)]
 #![expect(unused_variables, reason = "keys are what tells these calls apart")]
 
+use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -116,6 +117,30 @@ async fn who_is_given_a_stale_value_that_another_call_has_found_is_told_so() {
     let count = |metric| cache.stats().iter().find(|stats| stats.name() == "strict").map(|stats| stats.count(metric));
     assert_eq!((count(Metric::Stale), count(Metric::Joined)), (Some(3), Some(0)));
     source.open();
+}
+
+/// The server has evicted it, say, and the other one has nothing to serve.
+#[tokio::test]
+async fn who_has_a_stale_value_does_not_wait_for_another_process_that_loads_it() {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let (cache, other) = (process(&server.url(), &[]).await, process(&server.url(), &[]).await);
+    let read = async || ask(&cache, value(1, Arc::clone(&source))).await;
+    assert_eq!(read().await, (0, Outcome::Loaded));
+    source.commit();
+    source.close();
+    is_older_than(&server, "test:v1:value:1", 1_200).await;
+    server.cli(&["DEL", "test:v1:value:1"]);
+    let load = other.scope(value(1, Arc::clone(&source)));
+    let meanwhile = async {
+        eventually(SOON, async || source.loads() == 2).await;
+        for _ in 0..3 {
+            assert_eq!(read().await, (0, Outcome::Stale));
+        }
+        source.open();
+    };
+    assert_eq!(futures::join!(load.into_future(), meanwhile).0, 1);
+    assert_eq!(read().await, (1, Outcome::HitL2));
+    assert_eq!(source.loads(), 2);
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ impl Missed {
                 return Way::Alone(Bypass::WriteHot);
             }
             let now = self.node.time.now();
-            stale = if self.is_strict() { None } else { self.stale() };
+            stale = self.may_be_stale();
             follow = match self.join(self.node.fence(&self.address), now, failures) {
                 Turn::Lead(lead) => return self.lead(lead, stale, coder, now).await,
                 Turn::Follow(follow) => follow,

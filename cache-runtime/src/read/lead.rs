@@ -67,8 +67,13 @@ impl Missed {
         way
     }
 
+    /// The same, for a caller who may be given what this process keeps.
+    pub(crate) fn may_be_stale(&self) -> Option<(Kept, Duration)> {
+        if self.is_strict() { None } else { self.stale() }
+    }
+
     /// The value that may be served although its lifetime is over, and its age.
-    pub(super) fn stale(&self) -> Option<(Kept, Duration)> {
+    fn stale(&self) -> Option<(Kept, Duration)> {
         let (node, function) = (&self.node, self.address.function);
         let entry = node.stale(&self.address.key.probe(), function)?;
         let age = node.ages(&entry, function, false).0;
@@ -136,6 +141,11 @@ impl Missed {
                         self.keep_hit(&lead, &stored);
                     }
                     self.serve_stale(second, lead, stored, renewal)
+                }
+                (Claim::Kept(kept, age), _) => {
+                    // Who comes after it and may not be given that one waits by itself.
+                    drop(lead);
+                    Way::Stale(kept, Some(age), None)
                 }
                 (Claim::Lease(lease), allowance) => Way::Lead(Leading::new(lead, Tenure::Leased(lease, allowance))),
                 (Claim::Itself, _) => return Way::Alone(Bypass::Reentrant),
