@@ -298,6 +298,31 @@ async fn a_full_server_and_a_source_that_is_down_leave_the_stale_value() {
     assert_eq!(source.loads(), 4);
 }
 
+/// Whoever asks meanwhile is served the value, and neither loads too nor is told how that load failed.
+#[tokio::test]
+async fn on_a_full_server_one_call_at_a_time_loads() {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let cache = process(&server.url(), &[]).await;
+    let read = || cache.scope(explain(failing(1, Arc::clone(&source))));
+    assert_eq!(read().await.0, Ok(0));
+    source.commit();
+    is_older_than(&server, "test:v1:failing:1", 1_200).await;
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let answers = futures::future::join_all((0..3).map(|_| read())).await;
+    for (value, lookups) in answers {
+        assert_eq!((value, lookups[0].outcome()), (Ok(0), Outcome::Stale));
+    }
+    source.close();
+    let (loads, mut call) = (source.loads(), Box::pin(read()));
+    source.wait_for_load(&mut call).await;
+    for _ in 0..3 {
+        assert_eq!(ask(&cache, failing(1, Arc::clone(&source))).await, (Ok(0), Outcome::Stale));
+    }
+    source.open();
+    assert_eq!(call.await.0, Ok(0));
+    assert_eq!(source.loads(), loads + 1);
+}
+
 /// While the load ran, the value came to the end of what the attribute allows.
 #[tokio::test]
 async fn a_load_that_fails_too_late_leaves_nothing() {

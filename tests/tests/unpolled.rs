@@ -109,6 +109,29 @@ async fn a_lease_that_nobody_goes_on_with_runs_out() {
     assert_eq!(source.loads(), 1);
 }
 
+/// Whoever has a stale value waits for nobody, and somebody has to refresh it.
+#[tokio::test]
+async fn a_look_that_nobody_goes_on_with_keeps_no_value_stale() {
+    let (server, source) = (RedisServer::start(), Arc::new(Gate::new()));
+    let cache = impatient(&server).await;
+    let read = || cache.scope(explain(stale(7, Arc::clone(&source))));
+    assert_eq!(read().await.0, 0);
+    source.commit();
+    let mut left_alone = None;
+    let refreshed = eventually(TOO_LONG, async || {
+        if left_alone.is_none() {
+            let mut call = Box::pin(read());
+            // Past its lifetime it asks the server, and is not polled again.
+            left_alone = futures::poll!(call.as_mut()).is_pending().then_some(call);
+            return false;
+        }
+        read().await.0 == 1
+    });
+    refreshed.await;
+    assert_eq!(source.loads(), 2);
+    drop(left_alone);
+}
+
 /// Its lease has run out, and another process loads: it does not load beside that.
 #[tokio::test]
 async fn a_call_that_has_lost_its_lease_waits_for_who_has_it() {

@@ -50,15 +50,19 @@ impl Missed {
     ) -> Way {
         let (mut follow, mut lost, mut failures, mut came) = (first, 0, 0, u64::MAX);
         loop {
-            // Its refresh is on its way.
-            if let Some((kept, age)) = stale {
-                return Way::Stale(kept, Some(age), None);
-            }
             let failed_before = follow.failures();
-            // Of those who come while a read is under way, the next one serves all: not one after the other.
-            came = came.min(follow.came());
-            follow.came_before(came);
-            match self.follow(follow).await {
+            let followed = match stale {
+                // Its refresh is on its way.
+                Some((kept, age)) if !self.time_left(&follow).is_zero() => return Way::Stale(kept, Some(age), None),
+                Some(_) => self.take_from_hung(&follow),
+                None => {
+                    // Of those who come while a read is under way, the next one serves all: not one after the other.
+                    came = came.min(follow.came());
+                    follow.came_before(came);
+                    self.follow(follow).await
+                }
+            };
+            match followed {
                 Followed::Told(Outcome::Value(kept)) => return Way::Value(kept),
                 Followed::Told(Outcome::Stale(kept, age)) => return Way::Stale(kept, age, None),
                 Followed::Told(Outcome::Failed(Some(error))) => return Way::Error(error),
@@ -116,23 +120,31 @@ impl Missed {
         .await
     }
 
-    /// How long a leader is waited for until it is looked at again; nothing if that was long enough. Where it loads, that is
-    /// its timeout; before, as long as it may be quiet. One that is quiet is not polled, as a branch of a `select!` while
-    /// another one runs: the value may stand there, and nobody looks.
+    /// How long a leader is waited for until it is looked at again; nothing if that was long enough.
     fn patience(&self, follow: &Follow<Key, Kept>) -> Option<Sleep> {
-        let (node, load_timeout) = (&self.node, self.load_timeout());
+        let (left, node) = (self.time_left(follow), &self.node);
+        if left.is_zero() {
+            return None;
+        }
+        if follow.quiet_since().is_none() {
+            return Some(node.time.sleep(left));
+        }
+        // Its load may begin at any moment.
+        Some(node.system_time().sleep(left.min(self.load_timeout().max(SOON))))
+    }
+
+    /// How long a leader may still take. Where it loads, that is its timeout; before, as long as it may be quiet. One that is
+    /// quiet is not polled, as a branch of a `select!` while another one runs: the value may stand there, and nobody looks.
+    fn time_left(&self, follow: &Follow<Key, Kept>) -> Duration {
+        let node = &self.node;
         let Some(quiet) = follow.quiet_since() else {
             let since = follow.loads_since().unwrap_or_default();
-            let left = load_timeout.saturating_sub(node.time.now().since_origin().saturating_sub(since));
-            return (!left.is_zero()).then(|| node.time.sleep(left));
+            return self.load_timeout().saturating_sub(node.time.now().since_origin().saturating_sub(since));
         };
         let operation = node.second.as_ref().map_or(Duration::ZERO, |second| second.settings.op_timeout);
         let turn = if follow.is_queued() { node.load_timeout } else { Duration::ZERO };
         let most = turn.saturating_add(operation.saturating_mul(2)).saturating_add(LEADER_IS_QUIET);
-        let time = node.system_time();
-        let left = most.saturating_sub(time.now().since_origin().saturating_sub(quiet));
-        // Its load may begin at any moment.
-        (!left.is_zero()).then(|| time.sleep(left.min(load_timeout.max(SOON))))
+        most.saturating_sub(node.system_time().now().since_origin().saturating_sub(quiet))
     }
 
     fn take_from_hung(&self, follow: &Follow<Key, Kept>) -> Followed {

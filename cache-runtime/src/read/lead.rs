@@ -140,7 +140,7 @@ impl Missed {
                     if self.node.fresh(&self.address.key.probe(), self.address.function.is_grouped()).is_none() {
                         self.keep_hit(&lead, &stored);
                     }
-                    self.serve_stale(second, lead, stored, renewal)
+                    self.serve_stale(lead, stored, renewal)
                 }
                 (Claim::Kept(kept, age), _) => {
                     // Who comes after it and may not be given that one waits by itself.
@@ -196,12 +196,8 @@ impl Missed {
                 None => self.permit(second, &lead).await,
             },
         };
-        Way::Lead(self.leads_without(second, lead, permit))
-    }
-
-    fn leads_without(&self, second: &Second, lead: Lead<Key, Kept>, permit: Option<OwnedSemaphorePermit>) -> Leading {
         lead.loading_without_lease(self.node.time.now().since_origin(), self.joinable_until(second));
-        Leading::new(lead, Tenure::Without(permit))
+        Way::Lead(Leading::new(lead, Tenure::Without(permit)))
     }
 
     /// The permit to load, or nothing where loads that do not come to an end have all of them.
@@ -218,20 +214,23 @@ impl Missed {
     }
 
     /// A value past its lifetime, and the duty to refresh it where that is this call's; where it loads first, that duty, and
-    /// the value if it fails. Nobody follows the refresh: who
-    /// came before is served too, and who comes later looks.
-    fn serve_stale(&self, second: &Second, lead: Lead<Key, Kept>, stored: Stored, renewal: Renewal) -> Way {
-        let refresh = match renewal {
-            Renewal::Elsewhere => None,
-            Renewal::Beside(claim) => self.refresh(&lead).map(|lead| Leading::new(lead, claim)),
-            Renewal::First(permit) => {
-                let leading = self.leads_without(second, lead, Some(permit));
-                return Way::Lead(Leading { instead: Some(Box::new(Instead::new(self, stored))), ..leading });
-            }
+    /// the value if it fails. Nobody follows the refresh, nor that load: who came before is served too, and who comes later
+    /// looks.
+    fn serve_stale(&self, lead: Lead<Key, Kept>, stored: Stored, renewal: Renewal) -> Way {
+        let (claim, is_first) = match renewal {
+            Renewal::Elsewhere => (None, false),
+            Renewal::Beside(claim) => (Some(claim), false),
+            Renewal::First(permit) => (Some(Tenure::Without(Some(permit))), true),
         };
-        let Stored { kept, age, .. } = stored;
+        let refresh = claim.and_then(|claim| Some(Leading::new(self.refresh(&lead)?, claim)));
+        let (kept, age) = (Arc::clone(&stored.kept), stored.age);
         lead.stale_hit(Arc::clone(&kept), age);
-        Way::Stale(kept, age, refresh)
+        match refresh {
+            Some(refresh) if is_first => {
+                Way::Lead(Leading { instead: Some(Box::new(Instead::new(self, stored))), ..refresh })
+            }
+            refresh => Way::Stale(kept, age, refresh),
+        }
     }
 
     /// Nothing where somebody else refreshes it by now, or it was invalidated, since this call was not polled for long: it

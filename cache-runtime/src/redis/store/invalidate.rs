@@ -8,6 +8,7 @@ use redis::{Cmd, Value};
 use crate::fault::{Fault, Refusal};
 use crate::instant::Instant;
 use crate::redis::store::flush::{Addressed, flush, unlink, unlink_by_slot};
+use crate::redis::store::marks::Marks;
 use crate::redis::store::{Store, millis};
 use crate::redis::{HashSlot, reply, scripts};
 use crate::store::{Invalidated, Invalidation, Needed};
@@ -20,6 +21,9 @@ const UNLINKED_AT_ONCE: usize = 1_000;
 
 /// No routes have this version: theirs are hexadecimal.
 const NO_VERSION: &str = "-";
+
+/// Commands that wait for the replicas of a server.
+pub(super) const WAITING: usize = 3;
 
 /// How long the bus' own connection waits for replicas at a time.
 const AT_ONCE: Duration = Duration::from_millis(5);
@@ -159,29 +163,40 @@ impl Store {
         let mut patiences = Vec::new();
         for (server, slot) in primaries.filter(|(server, _)| servers.contains(server)) {
             let patience = self.short.patience(Needed::Server(server), most);
-            let mark = self.marks.write(slot, |name| self.slot(name));
-            commands.extend([(slot, mark), (slot, self.wait(patience))]);
+            commands.extend(self.waiting(slot, patience));
             patiences.push((server, patience));
         }
         let mut replies = flush(&self.servers, commands).await;
-        let waits = replies.split_off(count).into_iter().skip(1).step_by(2);
+        let waits = replies.split_off(count);
         // What one of them says is remembered, whatever the others do.
-        let heard = patiences.into_iter().zip(waits);
-        let checked: Vec<_> = heard.map(|((server, patience), reply)| self.heard(server, patience, reply)).collect();
+        let heard = patiences.into_iter().zip(waits.chunks(WAITING));
+        let checked: Vec<_> =
+            heard.map(|((server, patience), replies)| self.heard(server, patience, replies)).collect();
         replies.into_iter().try_for_each(|reply| reply.map(drop))?;
         told_apart(checked.into_iter().collect())
     }
 
-    /// What a server told of its replicas when it had waited so long for them.
+    /// What waits for the replicas of this slot's server, whoever has written what they lack.
+    pub(super) fn waiting(&self, slot: HashSlot, patience: Duration) -> [Addressed; WAITING] {
+        let [set, prolong] = self.marks.writes(slot, |name| self.slot(name));
+        [set, prolong, self.wait(patience)].map(|command| (slot, command))
+    }
+
+    /// What a server told of its replicas when it had [waited](Self::waiting) so long for them.
     pub(super) fn heard(
         &self,
         server: Option<usize>,
         patience: Duration,
-        reply: Result<Value, Fault>,
+        replies: &[Result<Value, Fault>],
     ) -> Result<(), Fault> {
-        let checked = self.check_replicas(&reply?);
+        let (wait, mark) = replies.split_last().expect("it was told to wait");
+        let checked = self.check_replicas(wait.as_ref().map_err(Fault::clone)?);
         self.short.heard(Needed::Server(server), patience, checked.is_ok());
-        checked
+        checked?;
+        if Marks::is_written(mark) {
+            return Ok(());
+        }
+        Err(Fault::Refused(Refusal::TooFewReplicas, "nobody knows: there is no room for a mark".to_owned()))
     }
 
     /// Enough replicas have what was written on the bus' own connection, which is still the one of that `generation`.

@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use crate::redis::HashSlot;
 use crate::redis::store::Store;
 use crate::redis::store::flush::flush;
+use crate::redis::store::invalidate::WAITING;
 use crate::store::Needed;
 
 impl Store {
@@ -43,13 +44,13 @@ impl Store {
     async fn without_replicas(&self, needed: BTreeSet<Needed>) -> Vec<(Needed, Fault)> {
         let generation = *self.servers.generation().borrow();
         let most = self.op_timeout / 2;
-        let wait = self.wait(most);
         let slots = self.servers.primaries().into_iter().filter(|slot| needed.contains(&self.needed(*slot)));
         let slots: Vec<_> = slots.collect();
-        let replies = flush(&self.servers, slots.iter().map(|slot| (*slot, wait.clone())).collect()).await;
+        let replies = flush(&self.servers, slots.iter().flat_map(|slot| self.waiting(*slot, most)).collect()).await;
         let servers = slots.iter().map(|slot| self.servers.server_of(*slot));
-        let heard =
-            servers.zip(replies).map(|(server, reply)| (Needed::Server(server), self.heard(server, most, reply)));
+        let heard = servers
+            .zip(replies.chunks(WAITING))
+            .map(|(server, replies)| (Needed::Server(server), self.heard(server, most, replies)));
         let mut lacking: Vec<_> = heard.filter_map(|(needed, heard)| Some((needed, heard.err()?))).collect();
         // The server of the bus is asked over the connection that tells it, too.
         if needed.contains(&Needed::Bus)

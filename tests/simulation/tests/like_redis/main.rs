@@ -146,6 +146,7 @@ impl Comparison {
             1 => command(&[b"MGET", b"e1", name, b"s1", b"bus"]),
             2 => command(&[b"SET", self.mostly(&["e1", "e2", "e3"]), &slot, b"PX", &life]),
             3 => command(&[b"SET", self.mostly(&["s1", "s2", "e1"]), &slot, b"NX", b"GET", b"PX", &life]),
+            4 if self.random.bool() => command(&[b"PEXPIRE", name, &life]),
             4 => command(&[b"PEXPIRE", name, &life, b"GT"]),
             5 => command(&[b"UNLINK", name]),
             6 => command(&[b"TYPE", name]),

@@ -237,7 +237,15 @@ async fn replicas_are_waited_for_whoever_has_written() {
     check_refused(store.unlink(vec!["shop:v1:b".to_owned()]).await, Refusal::TooFewReplicas);
     replica.signal("CONT");
     while sweep().await.is_err() {}
-    assert_eq!(store.unlink(vec!["shop:v1:b".to_owned()]).await, Ok(()));
+    let unlink = async || store.unlink(vec!["shop:v1:b".to_owned()]).await;
+    assert_eq!(unlink().await, Ok(()));
+    // One that is there is good where there is no room for another.
+    primary.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    assert_eq!(unlink().await, Ok(()));
+    primary.cli(&["UNLINK", "shop:mark:{0}"]);
+    check_refused(unlink().await, Refusal::TooFewReplicas);
+    primary.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!(unlink().await, Ok(()));
 }
 
 /// A connection to it is up, and whatever else it was sent for would be done with each try.
