@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::hits::median;
+use harness::statistics::median;
+
 use crate::report::progress;
 use crate::table::Table;
 

@@ -1,37 +1,14 @@
-//! What takes part, and the one loop that all of them run in.
+//! The one loop that all contenders of the in-process tier run in.
 
-use std::future::Future;
 use std::hint::black_box;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
+use harness::allocator::{Count, Counter};
+pub(crate) use harness::contender::Contender;
 use tokio::runtime::Runtime;
 
-use crate::allocator::{Count, Counter};
 use crate::workload::{self, Reads, USERS};
-
-/// A cache with a load behind it. The loop is compiled for each implementation: no dynamic call
-/// stands between the harness and the contender.
-pub(crate) trait Contender: Send + Sync + 'static {
-    type Output: Send + 'static;
-
-    /// One call as a service would write it.
-    fn get(&self, tenant: u64, id: u64) -> impl Future<Output = Self::Output> + Send;
-}
-
-/// A function stands for itself: `#[cached] async fn` and the like.
-impl<F, Fut> Contender for F
-where
-    F: Fn(u64, u64) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output: Send + 'static> + Send,
-{
-    type Output = Fut::Output;
-
-    #[inline]
-    fn get(&self, tenant: u64, id: u64) -> impl Future<Output = Self::Output> + Send {
-        self(tenant, id)
-    }
-}
 
 /// How many tasks call, on how many threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use harness::statistics::as_float;
+
 use crate::contender::{Hits, MODES, Mode};
 use crate::workload::{self, Reads};
 
@@ -62,49 +64,4 @@ fn one_turn(contender: &dyn Hits, reads: &Arc<Reads>, mode: Mode, hits: usize) -
 
 fn nanoseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e9
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
-pub(crate) fn as_float(count: impl TryInto<u64, Error: std::fmt::Debug>) -> f64 {
-    count.try_into().expect("a count is not negative") as f64
-}
-
-/// The middle value; the mean of the two middle ones when their number is even.
-pub(crate) fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let (low, high) = (sorted.len().saturating_sub(1) / 2, sorted.len() / 2);
-    match (sorted.get(low), sorted.get(high)) {
-        (Some(low), Some(high)) => f64::midpoint(*low, *high),
-        _ => f64::NAN,
-    }
-}
-
-/// The median of the ratios within each repetition: what the machine does to both, it does to
-/// neither of these.
-pub(crate) fn ratio(times: &[f64], base: &[f64]) -> f64 {
-    let ratios: Vec<f64> = times.iter().zip(base).map(|(time, base)| time / base).collect();
-    median(&ratios)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{median, ratio};
-
-    #[track_caller]
-    fn check(found: f64, expected: f64) {
-        assert!((found - expected).abs() < 1e-9, "{found} instead of {expected}");
-    }
-
-    #[test]
-    fn the_median_is_the_middle() {
-        check(median(&[9.0, 1.0, 2.0]), 2.0);
-        check(median(&[4.0, 1.0, 2.0, 9.0]), 3.0);
-        assert!(median(&[]).is_nan());
-    }
-
-    #[test]
-    fn a_slow_repetition_does_not_move_the_ratio() {
-        check(ratio(&[20.0, 200.0, 22.0], &[10.0, 100.0, 11.0]), 2.0);
-    }
 }

@@ -2,10 +2,9 @@
 //! second tier costs is in [`second_tier`]: `cargo xtask bench l2`.
 //!
 //! [`workload`] is what is read, [`contender`] the loop that all run in, [`contenders`] who takes
-//! part; [`hits`], [`allocator`], [`memory`], [`future_size`], [`stampede`] and [`build_time`] are
-//! one measurement each, [`report`] puts them into a table.
+//! part; [`hits`], [`memory`], [`future_size`], [`stampede`] and [`build_time`] are one measurement
+//! each, [`report`] puts them into a table. What is not only of this program is in [`harness`].
 
-mod allocator;
 mod build_time;
 mod contender;
 mod contenders;
@@ -85,7 +84,7 @@ fn profile(contender: &str, millions: &str) -> ExitCode {
     hits.warm();
     let one_million = || hits.time(&reads, MODES[0], 1_000_000).as_secs_f64() * 1e3;
     let times: Vec<f64> = (0..millions).map(|_| one_million()).collect();
-    println!("{millions} million hits, {:.1} ns each (median of a million)", hits::median(&times));
+    println!("{millions} million hits, {:.1} ns each (median of a million)", harness::statistics::median(&times));
     ExitCode::SUCCESS
 }
 

@@ -1,6 +1,7 @@
 //! What an entry takes on the heap.
 
-use crate::allocator::Counter;
+use harness::allocator::Counter;
+
 use crate::contender::{Contender, runtime};
 use crate::workload::{self, LARGE};
 

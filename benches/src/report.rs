@@ -1,5 +1,7 @@
 //! Measures everything and puts it into one table.
 
+use harness::statistics::{median, ratio};
+
 use crate::contender::{Hits, MODES};
 use crate::contenders::Peer;
 use crate::future_size::BODY;
@@ -61,8 +63,8 @@ fn time_cells(times: &[Option<Times>], index: usize) -> Vec<String> {
     let base = times.first().and_then(Option::as_ref);
     let cell = |mode: usize| match (&times[index], base) {
         (Some(own), Some(base)) => {
-            let time = hits::median(&own.0[mode]);
-            format!("{time:.0} ({:.2}x)", hits::ratio(&own.0[mode], &base.0[mode]))
+            let time = median(&own.0[mode]);
+            format!("{time:.0} ({:.2}x)", ratio(&own.0[mode], &base.0[mode]))
         }
         _ => NONE.to_owned(),
     };

@@ -1,30 +1,26 @@
 //! What hits, misses and invalidations cost over Redis, ours beside the peers': `cargo xtask bench l2`.
 //!
-//! [`work`] is what is read, [`calls`] the loop that all run in, [`turns`] who runs when, [`contenders`] who takes part;
+//! [`harness`] has what is read and the loop that all run in; [`turns`] is who runs when, [`contenders`] who takes part;
 //! [`hits`], [`misses`], [`pool`], [`stampede`], [`publishing`] and [`space`] are one measurement each, [`targets`] what
-//! ours has to reach. [`stage`] is a process and its [`server`], [`children`] are more processes.
+//! ours has to reach. [`children`] are more processes.
 
-mod calls;
 pub(crate) mod children;
 mod contenders;
 mod hits;
 mod misses;
 mod pool;
 mod publishing;
-mod server;
 mod space;
-mod stage;
 mod stampede;
 mod targets;
 mod turns;
-mod work;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use stage::Stage;
+use harness::stage::Stage;
+use harness::work::Users;
 pub(crate) use turns::Extent;
-use work::Users;
 
 /// What the columns mean, for whoever reads the file.
 const LEGEND: &str = include_str!("second_tier/legend.md");

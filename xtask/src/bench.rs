@@ -23,11 +23,11 @@ fn measure(tier: &str, flags: &[&str]) -> Result<(), Failure> {
 
 fn check() -> Result<(), Failure> {
     let mut steps = Steps::default();
-    steps.add("formatting of the benches", || Invocation::cargo(&["fmt", "--check"]).within("benches").run());
+    steps.add("formatting of the benches", || Invocation::cargo(&["fmt", "--all", "--check"]).within("benches").run());
     steps.add("clippy of the benches", || {
-        let arguments = ["clippy", "--all-targets", "--", "-D", "warnings"];
+        let arguments = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
         Invocation::cargo(&arguments).within("benches").run()
     });
-    steps.add("tests of the benches", || Invocation::cargo(&["test"]).within("benches").run());
+    steps.add("tests of the benches", || Invocation::cargo(&["test", "--workspace"]).within("benches").run());
     steps.run()
 }

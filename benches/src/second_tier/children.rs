@@ -1,87 +1,26 @@
-//! Processes of the bench's own: it starts itself again, and asks them line by line.
+//! Processes of the bench's own: it starts itself again.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
-use super::{publishing, stampede};
+use super::{contenders, publishing};
 
 /// The word that makes the program a child.
 pub(crate) const WORD: &str = "l2-child";
 
-/// What a child says when it can be asked.
-const READY: &str = "ready";
-
-/// One of them; it ends when this is dropped, and with the bench, whatever that died of.
-pub(super) struct Child {
-    process: std::process::Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-}
-
-impl Child {
-    pub(super) fn start(words: &[&str]) -> Self {
-        let program = std::env::current_exe().expect("a program knows its file");
-        let mut command = Command::new(program);
-        command.arg(WORD).args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = command.spawn().expect("a program that runs can be started");
-        let input = process.stdin.take();
-        let output = BufReader::new(process.stdout.take().expect("its output is a pipe"));
-        Self { process, input, output }
-    }
-
-    pub(super) fn tell(&mut self, line: &str) {
-        let input = self.input.as_mut().expect("the pipe is open until this is dropped");
-        writeln!(input, "{line}").expect("the child reads");
-    }
-
-    /// The next line that it says.
-    pub(super) fn hear(&mut self) -> String {
-        let mut line = String::new();
-        let read = self.output.read_line(&mut line).expect("the child writes text");
-        assert!(read > 0, "a child has died");
-        line.trim_end().to_owned()
-    }
-
-    /// Waits until it is ready to be asked.
-    pub(super) fn ready(&mut self) {
-        self.expect(READY);
-    }
-
-    pub(super) fn expect(&mut self, line: &str) {
-        let heard = self.hear();
-        assert_eq!(heard, line, "what a child says");
-    }
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        drop(self.input.take());
-        // Only an error when somebody else has waited for it.
-        let _status = self.process.wait();
-    }
+/// This program as a child.
+pub(super) fn command(words: &[&str]) -> Command {
+    let program = std::env::current_exe().expect("a program knows its file");
+    let mut command = Command::new(program);
+    command.arg(WORD).args(words);
+    command
 }
 
 /// The main function of a child.
 pub(crate) fn main(words: &[&str]) -> ExitCode {
     match words {
-        ["call", url, name, calls] => stampede::child(url, name, calls),
+        ["call", url, name] => contenders::serve(url, name),
         ["listen", url] => publishing::child(url),
         _ => return ExitCode::from(2),
     }
     ExitCode::SUCCESS
-}
-
-/// Says that it is ready, and answers lines until there are no more.
-pub(super) fn serve(mut answer: impl FnMut(&str) -> String) {
-    say(READY);
-    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-        say(&answer(&line));
-    }
-}
-
-/// Says a line to the parent.
-pub(super) fn say(line: &str) {
-    let mut output = std::io::stdout().lock();
-    // A parent that is gone ends this process soon.
-    let _gone = writeln!(output, "{line}").and_then(|()| output.flush());
 }

@@ -8,8 +8,10 @@ mod multi_tier_cache;
 pub(super) mod ours;
 mod redis;
 
-use super::calls::Calls;
-use super::stage::Stage;
+use harness::calls::Calls;
+use harness::remote;
+use harness::stage::Stage;
+
 use crate::workload::{TTL, User};
 
 /// One row of the tables.
@@ -67,6 +69,13 @@ pub(super) fn by_name(stage: &Stage, name: &str) -> Option<Peer> {
 
 pub(super) fn names() -> Vec<&'static str> {
     CANDIDATES.into_iter().flatten().map(|candidate| candidate.name).collect()
+}
+
+/// A child: the calls of one contender, for its parent.
+pub(super) fn serve(url: &str, name: &str) {
+    let stage = Stage::at(url);
+    let peer = by_name(&stage, name).expect("the parent names a contender");
+    remote::serve(&stage, &*peer.calls);
 }
 
 /// How long an entry lives, in milliseconds.

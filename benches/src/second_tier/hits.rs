@@ -1,10 +1,11 @@
 //! What a hit of the second tier costs.
 
-use super::calls::Calls;
+use harness::calls::Calls;
+use harness::stage::Stage;
+use harness::work::Users;
+
 use super::contenders::Peer;
-use super::stage::Stage;
 use super::turns::{Extent, Turns, measure};
-use super::work::Users;
 use crate::table::Table;
 
 /// So many calls at the same time.

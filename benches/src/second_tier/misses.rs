@@ -1,11 +1,12 @@
 //! What a miss costs, with a load that returns at once, and what it asks of the server.
 
-use super::calls::Calls;
+use harness::calls::Calls;
+use harness::stage::Stage;
+use harness::statistics::as_float;
+use harness::work::Users;
+
 use super::contenders::Peer;
-use super::stage::Stage;
 use super::turns::{Extent, Turns, measure};
-use super::work::Users;
-use crate::hits::as_float;
 use crate::table::Table;
 
 /// So many calls at the same time.

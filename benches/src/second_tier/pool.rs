@@ -1,10 +1,11 @@
 //! How many connections a pool should have.
 
-use super::calls::Calls;
+use harness::calls::Calls;
+use harness::stage::Stage;
+use harness::work::Users;
+
 use super::contenders::{Peer, ours};
-use super::stage::Stage;
 use super::turns::{Extent, measure};
-use super::work::Users;
 use crate::table::Table;
 
 const SIZES: [usize; 4] = [1, 2, 3, 4];

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use cache_runtime::{Cache, Delivery, Event, Outcome, cached, explain};
+use harness::children::{Child, say, serve};
+use harness::stage::Stage;
+use harness::statistics::percentile;
+use harness::work::body;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use super::calls::percentile;
-use super::children::{Child, say, serve};
+use super::children::command;
 use super::contenders::ours;
-use super::stage::Stage;
 use super::turns::Extent;
-use super::work::body;
 use crate::report::progress;
 use crate::table::Table;
 use crate::workload::{LoadError, User};
@@ -51,7 +52,8 @@ struct Took {
 /// A table of both ways to publish.
 pub(super) fn measure(stage: &Stage, extent: Extent) -> Table {
     let cache = stage.runtime.block_on(ours::cache(ours::builder(stage)));
-    let mut children: Vec<Child> = (0..PROCESSES).map(|_| Child::start(&["listen", stage.server.url()])).collect();
+    let start = |_| Child::start(&mut command(&["listen", stage.server.url()]));
+    let mut children: Vec<Child> = (0..PROCESSES).map(start).collect();
     children.iter_mut().for_each(Child::ready);
     // The first of a process waits for what may be in force from before its start.
     one(stage, &cache, &mut children, Way::Everywhere);

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use harness::server::Server;
+use harness::stage::Stage;
+use harness::statistics::as_float;
+use harness::work::cold;
+
 use super::contenders::Peer;
 use super::misses::loaders;
-use super::server::Server;
-use super::stage::Stage;
-use super::work::cold;
-use crate::hits::as_float;
 use crate::table::Table;
 
 const ENTRIES: usize = 100;

@@ -1,11 +1,13 @@
 //! A thousand calls that meet one cold key: in one process, and a quarter of them in each of four.
 
-use super::children::Child;
+use harness::remote::Remote;
+use harness::stage::Stage;
+use harness::work::{cold, load_slowly_from_now_on};
+
+use super::children::command;
 use super::contenders::Peer;
 use super::misses::loaders;
-use super::stage::Stage;
 use super::turns::Extent;
-use super::work::{cold, load_slowly_from_now_on};
 use crate::report::progress;
 use crate::table::Table;
 
@@ -60,31 +62,14 @@ impl Stampedes {
 
 /// The loads of all processes together.
 fn among_processes(stage: &Stage, name: &str, stampedes: usize) -> Vec<u64> {
-    let calls = (CALLS / PROCESSES).to_string();
-    let start = |_| Child::start(&["call", stage.server.url(), name, &calls]);
-    let mut children: Vec<Child> = (0..PROCESSES).map(start).collect();
-    children.iter_mut().for_each(Child::ready);
-    let mut stampede = || {
-        let (tenant, id) = cold();
-        for child in &mut children {
-            child.tell(&format!("{tenant} {id}"));
+    let start = |_| Remote::start(&mut command(&["call", stage.server.url(), name]));
+    let children: Vec<Remote> = (0..PROCESSES).map(start).collect();
+    let stampede = || {
+        let user = cold();
+        for child in &children {
+            child.begin_stampede(user, CALLS / PROCESSES);
         }
-        children.iter_mut().map(|child| child.hear().parse::<u64>().expect("a number of loads")).sum()
+        children.iter().map(Remote::stampeded).sum()
     };
     (0..stampedes).map(|_| stampede()).collect()
-}
-
-/// A child: for each line with a tenant and an id, a stampede.
-pub(super) fn child(url: &str, name: &str, calls: &str) {
-    let stage = Stage::at(url);
-    let peer = super::contenders::by_name(&stage, name).expect("the parent names a contender");
-    let calls = calls.parse().expect("the parent gives a number");
-    // Connections are made before the first stampede, not by it: this user is stored already.
-    peer.calls.stampede(&stage, crate::workload::key(0), 1);
-    load_slowly_from_now_on(true);
-    super::children::serve(|line| {
-        let (tenant, id) = line.split_once(' ').expect("the parent gives two numbers");
-        let user = (tenant.parse().expect("a tenant"), id.parse().expect("an id"));
-        peer.calls.stampede(&stage, user, calls).to_string()
-    });
 }

@@ -1,5 +1,7 @@
 //! What our contender has to reach.
 
+use harness::statistics::as_float;
+
 use super::contenders::{Peer, batched, ours};
 use super::hits::Hits;
 use super::misses::{Misses, loaders};
@@ -35,8 +37,8 @@ pub(super) fn table(peers: &[Peer], hits: &Hits, misses: &Misses, stampedes: &St
         ("misses per second at 64, by those of `GET` and `PSETEX`", Bound::AtLeast(0.6), {
             misses.turns[1][loader].ratio(&misses.turns[1][0], |figures| figures.per_second)
         }),
-        ("loads in a stampede in one process", Bound::AtMost(1.0), Some(crate::hits::as_float(alone))),
-        ("loads in a stampede in four", Bound::AtMost(1.0), Some(crate::hits::as_float(among))),
+        ("loads in a stampede in one process", Bound::AtMost(1.0), Some(as_float(alone))),
+        ("loads in a stampede in four", Bound::AtMost(1.0), Some(as_float(among))),
     ];
     let mut table = Table::new(&["what", "bound", "measured", "reached"]);
     for (what, bound, measured) in rows {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::calls::{Calls, Figures};
-use super::stage::Stage;
-use super::work::Users;
-use crate::hits::{median, ratio};
+use harness::calls::{Calls, Figures};
+use harness::stage::Stage;
+use harness::statistics::{median, ratio};
+use harness::work::Users;
+
 use crate::report::progress;
 
 /// How much to measure.

@@ -9,6 +9,9 @@ use std::io::Write as _;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
+use harness::calls::calls;
+use harness::stage::Stage;
+use harness::work::Output;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -16,9 +19,6 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{Candidate, decoded, encoded, redis::name};
 use crate::contender::Contender;
-use crate::second_tier::calls::calls;
-use crate::second_tier::stage::Stage;
-use crate::second_tier::work::Output;
 use crate::workload::{USERS, key, load};
 
 /// As many keys in one command as ours asks for.

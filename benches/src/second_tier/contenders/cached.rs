@@ -4,11 +4,11 @@ use std::sync::OnceLock;
 
 use cached::AsyncRedisCache;
 use cached::macros::concurrent_cached;
+use harness::calls::{Calls, calls};
+use harness::stage::Stage;
+use harness::work::body;
 
 use super::Candidate;
-use crate::second_tier::calls::{Calls, calls};
-use crate::second_tier::stage::Stage;
-use crate::second_tier::work::body;
 use crate::workload::{LoadError, TTL, User};
 
 pub(super) const CANDIDATES: &[Candidate] = &[

@@ -4,12 +4,12 @@ use fred::clients::Client;
 use fred::interfaces::{ClientLike, KeysInterface};
 use fred::types::Expiration;
 use fred::types::config::{Config, TcpConfig};
+use harness::calls::{Calls, calls};
+use harness::stage::Stage;
+use harness::work::{Output, body};
 
 use super::{Candidate, decoded, encoded, lifetime_millis};
 use crate::contender::Contender;
-use crate::second_tier::calls::{Calls, calls};
-use crate::second_tier::stage::Stage;
-use crate::second_tier::work::{Output, body};
 
 pub(super) const CANDIDATES: &[Candidate] =
     &[Candidate { name: "fred `GET`, else `SET .. PX`", format: "bincode", loads: true, connect }];

@@ -2,6 +2,9 @@
 
 use std::future::{Future, IntoFuture};
 
+use harness::calls::calls;
+use harness::stage::Stage;
+use harness::work::{Output, body};
 use hitbox::concurrency::{BroadcastConcurrencyManager, ConcurrencyManager, NoopConcurrencyManager};
 use hitbox::policy::{ConcurrencyLimit, PolicyConfig};
 use hitbox_fn::prelude::{Cache, cached};
@@ -9,9 +12,6 @@ use hitbox_redis::{ConnectionMode, RedisBackend};
 
 use super::Candidate;
 use crate::contender::Contender;
-use crate::second_tier::calls::calls;
-use crate::second_tier::stage::Stage;
-use crate::second_tier::work::{Output, body};
 use crate::workload::{LoadError, TTL, User};
 
 pub(super) const CANDIDATES: &[Candidate] = &[

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use harness::calls::{Calls, calls};
+use harness::stage::Stage;
+use harness::work::{Output, body};
 use multi_tier_cache::{CacheError, CacheStrategy, CacheSystem, CacheSystemBuilder, L2Cache, TierConfig};
 
 use super::Candidate;
 use crate::contender::Contender;
-use crate::second_tier::calls::{Calls, calls};
-use crate::second_tier::stage::Stage;
-use crate::second_tier::work::{Output, body};
 use crate::workload::{LoadError, TTL};
 
 pub(super) const CANDIDATES: &[Candidate] =

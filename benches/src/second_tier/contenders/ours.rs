@@ -5,12 +5,12 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use cache_runtime::{Builder, Cache, cached};
+use harness::calls::{Calls, calls};
+use harness::stage::Stage;
+use harness::work::{Output, body};
 
 use super::Candidate;
 use crate::contender::Contender;
-use crate::second_tier::calls::{Calls, calls};
-use crate::second_tier::stage::Stage;
-use crate::second_tier::work::{Output, body};
 use crate::workload::{LoadError, User};
 
 /// The contender that has bounds to keep.

@@ -1,13 +1,13 @@
 //! The plain client, `redis` 1.8: what a service would write by hand, and the ceiling, `MGET`.
 
+use harness::calls::{Calls, calls, calls_for_many};
+use harness::stage::Stage;
+use harness::work::{Output, body};
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 
 use super::{Candidate, decoded, encoded, lifetime_millis};
 use crate::contender::Contender;
-use crate::second_tier::calls::{Calls, calls, calls_for_many};
-use crate::second_tier::stage::Stage;
-use crate::second_tier::work::{Output, body};
 use crate::workload::{USERS, key};
 
 const KEYS_PER_MGET: usize = 64;

@@ -2,21 +2,21 @@
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::server::Server;
+use crate::server::Server;
 
-pub(super) struct Stage {
-    pub(super) server: Server,
-    pub(super) runtime: Runtime,
+pub struct Stage {
+    pub server: Server,
+    pub runtime: Runtime,
 }
 
 impl Stage {
     /// With a server of its own.
-    pub(super) fn start() -> Self {
+    pub fn start() -> Self {
         Self { server: Server::start(), runtime: runtime() }
     }
 
     /// With the server of the parent.
-    pub(super) fn at(url: &str) -> Self {
+    pub fn at(url: &str) -> Self {
         Self { server: Server::at(url), runtime: runtime() }
     }
 }

@@ -19,27 +19,27 @@ static BYTES: AtomicI64 = AtomicI64::new(0);
 
 /// What happened on the heap while a [`Counter`] ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Count {
+pub struct Count {
     /// Calls of `alloc` and `realloc`.
-    pub(crate) allocations: u64,
+    pub allocations: u64,
     /// Bytes asked for, less the bytes given back: what stays. Without the allocator's rounding.
-    pub(crate) bytes: i64,
+    pub bytes: i64,
 }
 
 /// Counts from [`Counter::start`] to [`Counter::stop`]. One at a time.
-pub(crate) struct Counter {
+pub struct Counter {
     calls_before: u64,
     bytes_before: i64,
 }
 
 impl Counter {
     /// Begins to count what all threads ask of the heap.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         assert!(!COUNTING.swap(true, Relaxed), "somebody else is counting");
         Self { calls_before: CALLS.load(Relaxed), bytes_before: BYTES.load(Relaxed) }
     }
 
-    pub(crate) fn stop(self) -> Count {
+    pub fn stop(self) -> Count {
         COUNTING.store(false, Relaxed);
         Count { allocations: CALLS.load(Relaxed) - self.calls_before, bytes: BYTES.load(Relaxed) - self.bytes_before }
     }

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const KEEPER: &str = r#""${CACHE_TESTS_REDIS_SERVER:-redis-server}" "$@" & server=$!; read -r _; kill "$server"; wait"#;
 
 /// A server that keeps everything in memory.
-pub(super) struct Server {
+pub struct Server {
     url: String,
     connection: Mutex<Connection>,
     /// Nothing for a server of the parent's.
@@ -26,11 +26,11 @@ pub(super) struct Server {
 
 /// What a server has done since it was started.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Work {
+pub struct Work {
     /// Commands that it was sent, without those inside of scripts.
-    pub(super) commands: u64,
+    pub commands: u64,
     /// Reads of keys that found one.
-    pub(super) found: u64,
+    pub found: u64,
 }
 
 /// Ends when this is dropped.
@@ -42,7 +42,7 @@ struct Process {
 
 impl Server {
     /// Starts one on a port of its own.
-    pub(super) fn start() -> Self {
+    pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let port = free_port();
         let mut command = Command::new("sh");
@@ -56,16 +56,16 @@ impl Server {
     }
 
     /// A server that somebody else has started.
-    pub(super) fn at(url: &str) -> Self {
+    pub fn at(url: &str) -> Self {
         Self { url: url.to_owned(), connection: Mutex::new(connect(url)), _process: None }
     }
 
-    pub(super) fn url(&self) -> &str {
+    pub fn url(&self) -> &str {
         &self.url
     }
 
     /// The answer to one command.
-    pub(super) fn ask<T: FromRedisValue>(&self, words: &[&[u8]]) -> T {
+    pub fn ask<T: FromRedisValue>(&self, words: &[&[u8]]) -> T {
         let mut command = redis::Cmd::new();
         for word in words {
             command.arg(*word);
@@ -74,7 +74,7 @@ impl Server {
     }
 
     /// The server and its version.
-    pub(super) fn version(&self) -> String {
+    pub fn version(&self) -> String {
         let info = self.info("server");
         // Valkey tells of a Redis too, the one that it came from.
         let told = |name, field_name| field(&info, field_name).map(|version| format!("{name} {version}"));
@@ -83,21 +83,21 @@ impl Server {
     }
 
     /// The processor time that the server has used so far.
-    pub(super) fn processor_time(&self) -> Duration {
+    pub fn processor_time(&self) -> Duration {
         let info = self.info("cpu");
         let seconds = |name| field(&info, name).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
         Duration::from_secs_f64(seconds("used_cpu_user:") + seconds("used_cpu_sys:"))
     }
 
     /// What it has done so far.
-    pub(super) fn work(&self) -> Work {
+    pub fn work(&self) -> Work {
         let info = self.info("stats");
         let count = |name| field(&info, name).and_then(|text| text.parse().ok()).expect("the server counts them");
         Work { commands: count("total_commands_processed:"), found: count("keyspace_hits:") }
     }
 
     /// How often each command ran so far, those inside of scripts too; without `INFO`.
-    pub(super) fn commands(&self) -> BTreeMap<String, u64> {
+    pub fn commands(&self) -> BTreeMap<String, u64> {
         let info = self.info("commandstats");
         let lines = info.lines().filter_map(|line| line.strip_prefix("cmdstat_")?.split_once(":calls="));
         let counts = lines.filter(|(name, _)| *name != "info");
@@ -105,7 +105,7 @@ impl Server {
     }
 
     /// All keys.
-    pub(super) fn keys(&self) -> BTreeSet<Vec<u8>> {
+    pub fn keys(&self) -> BTreeSet<Vec<u8>> {
         let keys: Vec<Vec<u8>> = self.ask(&[b"KEYS", b"*"]);
         keys.into_iter().collect()
     }

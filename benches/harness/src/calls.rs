@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::server::Work;
-use super::stage::Stage;
-use super::work::{Output, Users};
 use crate::allocator::Counter;
 use crate::contender::Contender;
-use crate::hits::as_float;
+use crate::server::Work;
+use crate::stage::Stage;
+use crate::statistics::{as_float, percentile};
+use crate::work::{Output, Users};
 use crate::workload::{self, USERS, key};
 
 /// Calls at the same time while users are stored.
@@ -19,22 +19,22 @@ const WARMING: usize = 64;
 
 /// What a turn of one contender shows.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Figures {
-    pub(super) per_second: f64,
+pub struct Figures {
+    pub per_second: f64,
     /// Of a call, in microseconds.
-    pub(super) p50: f64,
-    pub(super) p99: f64,
+    pub p50: f64,
+    pub p99: f64,
     /// Processor time per key, in microseconds: of this process and of the server.
-    pub(super) client: f64,
-    pub(super) server: f64,
+    pub client: f64,
+    pub server: f64,
     /// Per key: loads of this process, commands that the server was sent, and its reads that found a key.
-    pub(super) loads: f64,
-    pub(super) commands: f64,
-    pub(super) lookups: f64,
+    pub loads: f64,
+    pub commands: f64,
+    pub lookups: f64,
 }
 
 /// The calls of one contender, ready to be measured.
-pub(super) trait Calls {
+pub trait Calls {
     /// Stores every user.
     fn warm(&self, stage: &Stage);
     /// Calls for as long as a turn takes, so many at the same time; nothing if it cannot call so few.
@@ -46,12 +46,12 @@ pub(super) trait Calls {
 }
 
 /// The calls of a contender.
-pub(super) fn calls(contender: impl Contender<Output = Output>) -> Box<dyn Calls> {
+pub fn calls(contender: impl Contender<Output = Output>) -> Box<dyn Calls> {
     Box::new(Measured { contender: Arc::new(contender), keys_per_call: 1 })
 }
 
 /// The calls of a contender that asks for so many keys in one call.
-pub(super) fn calls_for_many(keys_per_call: usize, contender: impl Contender<Output = Output>) -> Box<dyn Calls> {
+pub fn calls_for_many(keys_per_call: usize, contender: impl Contender<Output = Output>) -> Box<dyn Calls> {
     Box::new(Measured { contender: Arc::new(contender), keys_per_call })
 }
 
@@ -181,28 +181,9 @@ async fn call<C: Contender<Output = Output>>(contender: &C, users: Users, random
     assert!(output.is_ok_and(|user| user.id == id), "a call fails, or has another user");
 }
 
-/// In microseconds.
-pub(super) fn percentile(sorted: &[u32], percent: usize) -> f64 {
-    let place = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
-    sorted.get(place).map_or(f64::NAN, |nanoseconds| f64::from(*nanoseconds) / 1e3)
-}
-
 /// The processor time of all threads of this process.
 fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     let part = |part| u64::try_from(part).expect("a clock that began at 0");
     Duration::from_secs(part(time.tv_sec)) + Duration::from_nanos(part(time.tv_nsec))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::percentile;
-
-    #[test]
-    fn percentiles_are_in_microseconds() {
-        let sorted: Vec<u32> = (1..=200).map(|number| number * 1_000).collect();
-        assert!((percentile(&sorted, 50) - 101.0).abs() < 1e-9);
-        assert!((percentile(&sorted, 99) - 199.0).abs() < 1e-9);
-        assert!(percentile(&[], 50).is_nan());
-    }
 }
