@@ -3,15 +3,23 @@
 use std::fs;
 use std::process::Command;
 
-/// Packages whose versions belong to a result of the in-process tier.
-pub(crate) const L1_PACKAGES: &[&str] =
-    &["cached", "foyer", "hitbox-fn", "hitbox-moka", "moka", "quick_cache", "tokio"];
+/// Packages of a lock file, whose versions belong to a result.
+type Packages = (&'static str, &'static [&'static str]);
+
+const LOCK: &str = include_str!("../Cargo.lock");
+const LOCK_APART: &str = include_str!("../apart/Cargo.lock");
+
+/// Those of the in-process tier.
+pub(crate) const L1_PACKAGES: &[Packages] =
+    &[(LOCK, &["cached", "foyer", "hitbox-fn", "hitbox-moka", "moka", "quick_cache", "tokio"])];
 /// Those of the second tier.
-pub(crate) const L2_PACKAGES: &[&str] =
-    &["bincode", "cached", "fred", "hitbox-fn", "hitbox-redis", "multi-tier-cache", "redis", "tokio"];
+pub(crate) const L2_PACKAGES: &[Packages] = &[
+    (LOCK, &["bincode", "cached", "fred", "hitbox-fn", "hitbox-redis", "multi-tier-cache", "redis", "tokio"]),
+    (LOCK_APART, &["oxcache"]),
+];
 
 /// A list of facts, in Markdown.
-pub(crate) fn facts(command: &str, packages: &[&str]) -> String {
+pub(crate) fn facts(command: &str, packages: &[Packages]) -> String {
     let facts = [
         ("command", format!("`{command}`")),
         ("date", output("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
@@ -19,7 +27,7 @@ pub(crate) fn facts(command: &str, packages: &[&str]) -> String {
         ("machine", machine()),
         ("load average at the start", load_average()),
         ("compiler", output("rustc", &["--version"])),
-        ("versions", versions(include_str!("../Cargo.lock"), packages)),
+        ("versions", versions(packages)),
     ];
     let lines = facts.map(|(name, fact)| format!("- {name}: {fact}\n"));
     lines.concat()
@@ -45,11 +53,26 @@ fn output(program: &str, arguments: &[&str]) -> String {
     output.map_or_else(|_| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn versions(lock: &str, packages: &[&str]) -> String {
-    let found = packages.iter().filter_map(|package| {
+fn versions(packages: &[Packages]) -> String {
+    let all = packages.iter().flat_map(|(lock, names)| names.iter().map(move |name| (lock, name)));
+    let found = all.filter_map(|(lock, package)| {
         let (_, entry) = lock.split_once(&format!("name = \"{package}\"\nversion = \""))?;
         let (version, _) = entry.split_once('"')?;
         Some(format!("{package} {version}"))
     });
     found.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{L1_PACKAGES, L2_PACKAGES, versions};
+
+    #[test]
+    fn every_package_is_in_its_lock_file() {
+        for packages in [L1_PACKAGES, L2_PACKAGES] {
+            let named: usize = packages.iter().map(|(_, names)| names.len()).sum();
+            let found = versions(packages);
+            assert_eq!(found.split(", ").count(), named, "{found}");
+        }
+    }
 }

@@ -36,7 +36,7 @@ pub(crate) fn measure(extent: Extent) -> String {
     let misses = misses::Misses::measure(&stage, &peers, extent);
     let stampedes = stampede::Stampedes::measure(&stage, &peers, extent);
     let publishing = publishing::measure(&stage, extent);
-    let absent = contenders::ABSENT.map(|absent| format!("- {absent}\n")).concat();
+    let absent = contenders::absent().map(|absent| format!("- {absent}\n")).collect::<Vec<_>>().concat();
     format!(
         "- server: {}\n- {} turns of {} ms each\n\n## Bounds\n\n{}\n## Hits\n\n{}## Misses\n\n{}\n\
          ## Stampedes\n\n{}\n## Publishing\n\n{publishing}\n## Bytes per entry\n\n{space}\n## Connections\n\n{pool}\n\

@@ -103,7 +103,7 @@ const COMMANDS: &[Command] = &[
         does: "l1: measure hits of the in-process tier beside its peers into benches/RESULTS.md;\n\
                --quick for a look, without build times\n\
                l2: the same for the second tier, over a redis-server of its own, into benches/RESULTS-l2.md\n\
-               check: formatting, clippy and tests of the benches, a workspace of their own",
+               check: formatting, clippy and tests of the benches, two workspaces of their own",
         run: bench::run,
     },
 ];

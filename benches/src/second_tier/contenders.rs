@@ -6,6 +6,7 @@ mod fred;
 mod hitbox;
 mod multi_tier_cache;
 pub(super) mod ours;
+mod oxcache;
 mod redis;
 
 use harness::calls::Calls;
@@ -49,26 +50,32 @@ const CANDIDATES: [&[Candidate]; 7] = [
     multi_tier_cache::CANDIDATES,
 ];
 
+/// Who never takes part, and why.
+const ABSENT: &[&str] =
+    &["cached with `redis_async_cache`: its hits come from a cache in the client, not from the second tier"];
+
+/// Who can take part.
+fn candidates() -> impl Iterator<Item = &'static Candidate> {
+    CANDIDATES.into_iter().chain([oxcache::candidates()]).flatten()
+}
+
 /// Who does not take part, and why.
-pub(super) const ABSENT: [&str; 2] = [
-    "oxcache 0.4.3: with its `redis` feature it wants `regex` 1.13 or later, hitbox-backend 0.2.2 (by way of serde-saphyr) \
-     one before 1.13, so no program can have both",
-    "cached with `redis_async_cache`: its hits come from a cache in the client, not from the second tier",
-];
+pub(super) fn absent() -> impl Iterator<Item = &'static str> {
+    oxcache::absent().iter().chain(ABSENT).copied()
+}
 
 /// All contenders, connected.
 pub(super) fn all(stage: &Stage) -> Vec<Peer> {
-    CANDIDATES.into_iter().flatten().map(|candidate| candidate.connected(stage)).collect()
+    candidates().map(|candidate| candidate.connected(stage)).collect()
 }
 
 /// The first contender whose name has this in it, connected.
 pub(super) fn by_name(stage: &Stage, name: &str) -> Option<Peer> {
-    let candidate = CANDIDATES.into_iter().flatten().find(|candidate| candidate.name.contains(name));
-    candidate.map(|candidate| candidate.connected(stage))
+    candidates().find(|candidate| candidate.name.contains(name)).map(|candidate| candidate.connected(stage))
 }
 
 pub(super) fn names() -> Vec<&'static str> {
-    CANDIDATES.into_iter().flatten().map(|candidate| candidate.name).collect()
+    candidates().map(|candidate| candidate.name).collect()
 }
 
 /// A child: the calls of one contender, for its parent.
