@@ -2,8 +2,10 @@
 
 mod migration;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::certificates::Certificates;
 use crate::eventually::eventually_ok;
 use crate::fault_proxy::FaultProxy;
 use crate::redis_server::{RedisOptions, RedisServer};
@@ -65,6 +67,16 @@ impl Cluster {
         Self::join(nodes, proxies).await
     }
 
+    /// The same, over TLS: clients, replicas and the nodes among themselves, all under one authority.
+    ///
+    /// # Panics
+    ///
+    /// As [`Cluster::start`] does.
+    pub async fn start_encrypted() -> Self {
+        let certificates = Arc::new(Certificates::create());
+        Self::join((0..2 * PRIMARIES).map(|_| node().tls_under(&certificates).start()).collect(), Vec::new()).await
+    }
+
     async fn join(nodes: Vec<RedisServer>, proxies: Vec<FaultProxy>) -> Self {
         let ids = nodes.iter().map(|node| node.cli(&["CLUSTER", "MYID"])).collect();
         let cluster = Self { nodes, proxies, ids };
@@ -80,12 +92,15 @@ impl Cluster {
         cluster
     }
 
-    /// `redis-cluster://127.0.0.1:a,127.0.0.1:b,..`.
+    /// `redis-cluster://127.0.0.1:a,127.0.0.1:b,..`, or `rediss-cluster://..?ca=..`.
     #[must_use]
     pub fn url(&self) -> String {
         let addresses: Vec<_> =
             (0..self.nodes.len()).map(|node| format!("127.0.0.1:{}", self.known_port(node))).collect();
-        format!("redis-cluster://{}", addresses.join(","))
+        match self.nodes[0].authority() {
+            Some(authority) => format!("rediss-cluster://{}?ca={}", addresses.join(","), authority.display()),
+            None => format!("redis-cluster://{}", addresses.join(",")),
+        }
     }
 
     /// All nodes; at first three primaries, then their replicas in the same order.
@@ -102,7 +117,7 @@ impl Cluster {
 
     /// The port by which clients and replicas know a node.
     fn known_port(&self, node: usize) -> u16 {
-        self.proxies.get(node).map_or_else(|| self.nodes[node].port(), FaultProxy::port)
+        self.proxies.get(node).map_or_else(|| self.nodes[node].address().port(), FaultProxy::port)
     }
 
     /// The slot of a key.
@@ -243,7 +258,7 @@ impl Cluster {
     fn introduce(&self) {
         for (index, node) in self.nodes.iter().enumerate() {
             for other in &self.nodes[index + 1..] {
-                let (port, bus) = (other.port().to_string(), other.cluster_port().to_string());
+                let (port, bus) = (other.address().port().to_string(), other.cluster_port().to_string());
                 node.cli(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
             }
         }

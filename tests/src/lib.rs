@@ -4,7 +4,7 @@
 pub mod eventually;
 
 #[cfg(unix)]
-mod certificates;
+pub mod certificates;
 #[cfg(all(unix, feature = "harness"))]
 pub mod chaos;
 #[cfg(all(unix, feature = "harness"))]

@@ -5,7 +5,7 @@ mod statistics;
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,8 +35,9 @@ const PROGRAM_VARIABLE: &str = "CACHE_TESTS_REDIS_SERVER";
 pub struct RedisServer {
     options: RedisOptions,
     port: Port,
-    /// For TLS, or for the other nodes of a cluster.
-    second_port: Port,
+    tls_port: Port,
+    /// For the other nodes of a cluster.
+    bus_port: Port,
     scratch: Scratch,
     process: Mutex<Option<Process>>,
 }
@@ -68,10 +69,10 @@ impl RedisServer {
     }
 
     fn start_with(options: RedisOptions) -> Self {
-        let (port, second_port) = (Port::reserve(), Port::reserve());
-        let server = Self { options, port, second_port, scratch: Scratch::new(), process: Mutex::new(None) };
+        let [port, tls_port, bus_port] = std::array::from_fn(|_| Port::reserve());
+        let server = Self { options, port, tls_port, bus_port, scratch: Scratch::new(), process: Mutex::new(None) };
         // A sentinel writes into its file: it is made once.
-        let ports = Ports { plain: server.port(), second: server.second_port.number() };
+        let ports = Ports { plain: server.port(), tls: server.tls_port.number(), bus: server.bus_port.number() };
         let file = server.options.file(&ports, server.scratch.path());
         fs::write(server.config_path(), file).expect("the folder of the test can be written");
         server.launch(Started::Ready);
@@ -93,7 +94,7 @@ impl RedisServer {
     /// [`RedisServer::url`] by way of another port of 127.0.0.1, that of a proxy.
     #[must_use]
     pub fn url_at(&self, port: u16) -> String {
-        let scheme = if self.options.tls { "rediss" } else { "redis" };
+        let scheme = if self.options.tls.is_some() { "rediss" } else { "redis" };
         let (user, password) = match (&self.options.user, &self.options.password) {
             (None, None) => return format!("{scheme}://127.0.0.1:{port}"),
             (None, Some(password)) => ("", password),
@@ -117,17 +118,17 @@ impl RedisServer {
     /// The port of the cluster's bus.
     #[cfg(feature = "harness")]
     pub(crate) fn cluster_port(&self) -> u16 {
-        self.second_port.number()
+        self.bus_port.number()
     }
 
-    /// The PEM file of the authority that TLS clients have to trust.
+    /// The PEM file of the authority that TLS clients have to trust; none without TLS.
     #[must_use]
-    pub fn authority(&self) -> PathBuf {
-        self.scratch.path().join("ca.pem")
+    pub fn authority(&self) -> Option<&Path> {
+        self.options.tls.as_deref().map(|certificates| certificates.authority.as_path())
     }
 
     fn client_port(&self) -> u16 {
-        if self.options.tls { self.second_port.number() } else { self.port() }
+        if self.options.tls.is_some() { self.tls_port.number() } else { self.port() }
     }
 
     /// SIGKILL: nothing is saved, and its clients' connections break.

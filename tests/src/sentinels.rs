@@ -1,9 +1,11 @@
 //! One primary, two replicas, and three sentinels that watch over them.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 
+use crate::certificates::Certificates;
 use crate::eventually::eventually_ok;
 use crate::fault_proxy::FaultProxy;
 use crate::redis_server::{RedisOptions, RedisServer};
@@ -36,7 +38,7 @@ impl Sentinels {
     ///
     /// If they do not get there within 30 seconds.
     pub async fn start() -> Self {
-        Self::watch((0..3).map(|_| RedisServer::start()).collect(), Vec::new()).await
+        Self::watch((0..3).map(|_| RedisServer::start()).collect(), Vec::new(), RedisOptions::sentinel()).await
     }
 
     /// The same, with a proxy before each store: everybody, replicas and sentinels too, knows a store by its proxy alone.
@@ -53,16 +55,27 @@ impl Sentinels {
             // It is to be announced after a restart too.
             store.cli(&["CONFIG", "REWRITE"]);
         }
-        Self::watch(stores, proxies).await
+        Self::watch(stores, proxies, RedisOptions::sentinel()).await
     }
 
-    async fn watch(stores: Vec<RedisServer>, proxies: Vec<FaultProxy>) -> Self {
+    /// The same, over TLS: clients, replicas and the sentinels among themselves, all under one authority.
+    ///
+    /// # Panics
+    ///
+    /// As [`Sentinels::start`] does.
+    pub async fn start_encrypted() -> Self {
+        let certificates = Arc::new(Certificates::create());
+        let stores = (0..3).map(|_| RedisServer::options().tls_under(&certificates).start()).collect();
+        Self::watch(stores, Vec::new(), RedisOptions::sentinel().tls_under(&certificates)).await
+    }
+
+    async fn watch(stores: Vec<RedisServer>, proxies: Vec<FaultProxy>, sentinel: RedisOptions) -> Self {
         let mut this = Self { stores, proxies, watchers: Vec::new() };
         let primary = this.known_port(0);
         for replica in &this.stores[1..] {
             replica.cli(&["REPLICAOF", "127.0.0.1", &primary.to_string()]);
         }
-        this.watchers = (0..3).map(|_| sentinel_of(primary).start()).collect();
+        this.watchers = (0..3).map(|_| watching(sentinel.clone(), primary).start()).collect();
         this.set_periods(&[("info-period", "100"), ("publish-period", "100"), ("ping-period", "300")]);
         this.until_calm().await;
         // In a failover its leader looks at replicas once in a second. One that was last seen three of these periods ago
@@ -73,11 +86,16 @@ impl Sentinels {
         this
     }
 
-    /// `redis-sentinel://127.0.0.1:a,127.0.0.1:b,127.0.0.1:c/cache`.
+    /// `redis-sentinel://127.0.0.1:a,127.0.0.1:b,127.0.0.1:c/cache`, or `rediss-sentinel://..?ca=..`.
     #[must_use]
     pub fn url(&self) -> String {
         let addresses: Vec<_> = self.watchers.iter().map(|sentinel| sentinel.address().to_string()).collect();
-        format!("redis-sentinel://{}/{SERVICE}", addresses.join(","))
+        match self.watchers[0].authority() {
+            Some(authority) => {
+                format!("rediss-sentinel://{}/{SERVICE}?ca={}", addresses.join(","), authority.display())
+            }
+            None => format!("redis-sentinel://{}/{SERVICE}", addresses.join(",")),
+        }
     }
 
     /// All stores; the first one was the first primary.
@@ -200,7 +218,7 @@ impl Sentinels {
 
     /// The port by which the others know a store.
     fn known_port(&self, store: usize) -> u16 {
-        self.proxies.get(store).map_or_else(|| self.stores[store].port(), FaultProxy::port)
+        self.proxies.get(store).map_or_else(|| self.stores[store].address().port(), FaultProxy::port)
     }
 
     async fn until_acquainted(&self) {
@@ -240,8 +258,8 @@ fn proxy_of(store: &RedisServer) -> FaultProxy {
     FaultProxy::start(store.address()).expect("a port is free")
 }
 
-fn sentinel_of(primary: u16) -> RedisOptions {
-    RedisOptions::sentinel()
+fn watching(sentinel: RedisOptions, primary: u16) -> RedisOptions {
+    sentinel
         .config("sentinel", &format!("monitor {SERVICE} 127.0.0.1 {primary} 2"))
         .config("sentinel", &format!("down-after-milliseconds {SERVICE} 1000"))
         .config("sentinel", &format!("failover-timeout {SERVICE} 2000"))

@@ -2,6 +2,8 @@
 #![cfg(unix)]
 #![expect(unused_variables, reason = "keys are what tells these calls apart")]
 
+#[path = "topologies/encrypted.rs"]
+mod encrypted;
 #[path = "faults/log.rs"]
 #[expect(dead_code, reason = "the tests of faults ask more of it")]
 mod log;

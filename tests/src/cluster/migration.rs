@@ -86,7 +86,7 @@ impl<'a> Migration<'a> {
     }
 
     fn send(&self, source: &RedisServer, keys: &[Reply]) {
-        let port = self.cluster.nodes[self.to].port().to_string();
+        let port = self.cluster.nodes[self.to].address().port().to_string();
         let mut command: Vec<&[u8]> = vec![b"MIGRATE", b"127.0.0.1", port.as_bytes(), b"", b"0", b"5000", b"KEYS"];
         command.extend(keys.iter().filter_map(Reply::bytes));
         // Or `NOKEY`: the last of them expired just now.

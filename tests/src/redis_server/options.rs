@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::RedisServer;
 use crate::certificates::Certificates;
@@ -13,7 +14,7 @@ pub struct RedisOptions {
     pub(super) lines: Vec<(String, String)>,
     pub(super) password: Option<String>,
     pub(super) user: Option<(String, String)>,
-    pub(super) tls: bool,
+    pub(super) tls: Option<Arc<Certificates>>,
     pub(super) unix_socket: bool,
 }
 
@@ -64,8 +65,14 @@ impl RedisOptions {
 
     /// Also listens with TLS, under a certificate of [`RedisServer::authority`]; [`RedisServer::url`] is a `rediss://`.
     #[must_use]
-    pub fn tls(mut self) -> Self {
-        self.tls = true;
+    pub fn tls(self) -> Self {
+        self.tls_under(&Arc::new(Certificates::create()))
+    }
+
+    /// The same, under an authority that it shares with others: it talks to these by TLS too.
+    #[must_use]
+    pub fn tls_under(mut self, certificates: &Arc<Certificates>) -> Self {
+        self.tls = Some(Arc::clone(certificates));
         self
     }
 
@@ -107,13 +114,17 @@ impl RedisOptions {
         }
         if self.kind == Kind::ClusterNode {
             lines.push(("cluster-enabled".to_owned(), "yes".to_owned()));
-            lines.push(("cluster-port".to_owned(), ports.second.to_string()));
+            lines.push(("cluster-port".to_owned(), ports.bus.to_string()));
         }
         if let Some(password) = &self.password {
             lines.push(("requirepass".to_owned(), password.clone()));
         }
-        if self.tls {
-            lines.extend(tls_lines(ports.second, folder));
+        if let Some(certificates) = &self.tls {
+            lines.extend(tls_lines(ports.tls, certificates));
+        }
+        if self.tls.is_some() && self.kind == Kind::ClusterNode {
+            // Clients that come by TLS are told the ports of TLS then.
+            lines.push(("tls-cluster".to_owned(), "yes".to_owned()));
         }
         let mut file = String::new();
         for (name, value) in lines.iter().chain(&self.lines) {
@@ -123,10 +134,11 @@ impl RedisOptions {
     }
 }
 
-/// The port for everybody, and the one for TLS or for the other nodes of the cluster.
+/// The port for everybody, the one for TLS, and the one for the other nodes of the cluster.
 pub(super) struct Ports {
     pub(super) plain: u16,
-    pub(super) second: u16,
+    pub(super) tls: u16,
+    pub(super) bus: u16,
 }
 
 /// The socket within the server's folder.
@@ -138,8 +150,7 @@ fn store_lines() -> [(String, String); 3] {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
 }
 
-fn tls_lines(port: u16, folder: &Path) -> Vec<(String, String)> {
-    let files = Certificates::create(folder);
+fn tls_lines(port: u16, files: &Certificates) -> [(String, String); 6] {
     let path = |path: &Path| path.display().to_string();
     [
         ("tls-port", port.to_string()),
@@ -147,7 +158,7 @@ fn tls_lines(port: u16, folder: &Path) -> Vec<(String, String)> {
         ("tls-cert-file", path(&files.certificate)),
         ("tls-key-file", path(&files.key)),
         ("tls-auth-clients", "no".to_owned()),
+        ("tls-replication", "yes".to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
-    .to_vec()
 }
