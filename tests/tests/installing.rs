@@ -1,6 +1,12 @@
 //! Which cache a call sees: an embedded default, the installed one, a scope's. One test, since the order matters.
 
+#[path = "faults/log.rs"]
+#[expect(dead_code, reason = "the tests of faults ask more of it")]
+mod log;
+
 use cache_runtime::{Cache, Error, cached, registry};
+
+use crate::log::Log;
 
 #[cached(ttl = "1m", key = "installing:<id>", version = 3)]
 async fn plain(id: u64) -> u64 {
@@ -18,6 +24,7 @@ fn loads(cache: &Cache, name: &str) -> u64 {
 
 #[tokio::test]
 async fn a_call_sees_the_innermost_cache() {
+    let (log, _listening) = Log::start();
     let default = Cache::current();
     plain(1).await;
     assert_eq!(loads(&default, "plain"), 1, "without an installed cache there is an embedded default");
@@ -40,6 +47,14 @@ async fn a_call_sees_the_innermost_cache() {
 
     given(1, &scoped).await;
     assert_eq!((loads(&scoped, "given"), loads(&installed, "given")), (1, 0));
+    assert_eq!(warned_of_default(&log), 1, "once, and of nothing but that");
+}
+
+/// How often it was said that nobody has chosen a cache.
+fn warned_of_default(log: &Log) -> usize {
+    let said = log.lines("no cache is installed: using an embedded default of 64 MiB");
+    assert!(log.lines("").iter().filter(|line| line.is_warning()).eq(&said), "{log:?}");
+    said.len()
 }
 
 #[tokio::test]
