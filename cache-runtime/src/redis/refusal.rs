@@ -80,9 +80,10 @@ impl From<Answer> for Fault {
     }
 }
 
+/// `?` is a host that is not told, as in `CLUSTER SLOTS`: of a node without a name, where names are preferred.
 fn told(place: &str, from: &Address) -> Option<Address> {
     match (Address::told(place)?, from) {
-        (Address::Tcp { host, port }, Address::Tcp { host: same, .. }) if host.is_empty() => {
+        (Address::Tcp { host, port }, Address::Tcp { host: same, .. }) if matches!(host.as_str(), "" | "?") => {
             Some(Address::tcp(same, port))
         }
         (address, _) => Some(address),
@@ -148,6 +149,7 @@ mod tests {
         to("MOVED 3999 127.0.0.1:6381", Address::tcp("127.0.0.1", 6381), RedirectKind::Moved);
         to("ASK 3999 ::1:6381", Address::tcp("::1", 6381), RedirectKind::Ask);
         to("MOVED 3999 :6381", Address::tcp("same", 6381), RedirectKind::Moved);
+        to("ASK 3999 ?:6381", Address::tcp("same", 6381), RedirectKind::Ask);
         let fault = Fault::from(answer("MOVED 3999 127.0.0.1:6381"));
         assert_eq!(fault.kind(), "not_ready");
     }
