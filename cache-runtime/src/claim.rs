@@ -302,9 +302,12 @@ impl Search<'_> {
         }
     }
 
-    /// Waits for who has this lease, if that may be waited for. Who has something to be served meanwhile does not.
+    /// Waits for who has this lease, if that may be waited for. Who has something to be served meanwhile does not, but for
+    /// so long after the end of its lifetime as a load may take: others may load all the time, and find nothing to be kept.
     async fn wait_for(&mut self, token: Token, waiting: &mut Waiting) -> Result<Option<Claim>, Fault> {
-        if let Some((kept, age)) = self.claiming.missed.may_be_stale() {
+        let missed = self.claiming.missed;
+        let most = Duration::from_millis(self.function().spec().ttl_millis).saturating_add(missed.load_timeout());
+        if let Some((kept, age)) = missed.may_be_stale().filter(|(_, age)| *age < most) {
             return Ok(Some(Claim::Kept(kept, age)));
         }
         if waiting.took() >= self.claiming.missed.load_timeout() {

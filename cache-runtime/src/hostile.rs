@@ -124,7 +124,9 @@ pub fn url(text: &str) {
                 // It is no password where a host or a path stands.
                 return;
             }
-            format!("{layout} {login:?}").replace(login.user.as_deref().unwrap_or("\0"), "")
+            // Nor where a user stands, however that is written.
+            let shown = format!("{layout} {login:?}");
+            login.user.as_ref().map_or(shown.clone(), |user| shown.replace(&format!("{user:?}"), ""))
         }
         Err(problem) => problem,
     };

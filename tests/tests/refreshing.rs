@@ -53,6 +53,11 @@ async fn near(id: u64, source: Arc<Gate>) -> u64 {
     source.load().await
 }
 
+#[cached(ttl = "1s", stale_while_revalidate = "1m", load_timeout = "1s", key = "gone:<id>", skip(source))]
+async fn gone(id: u64, source: Arc<Gate>) -> Option<u64> {
+    Some(source.load().await).filter(|version| *version == 0)
+}
+
 #[derive(Event, Serialize, Deserialize)]
 struct ShopClosed {
     shop: u64,
@@ -68,6 +73,9 @@ struct ShopClosed {
 async fn item(shop: u64, id: u64, source: Arc<Gate>) -> u64 {
     source.load().await
 }
+
+/// Far less than the window in which a stale value may be served.
+const TOO_LONG: Duration = Duration::from_secs(15);
 
 /// What a call is given, and how.
 async fn ask<T>(cache: &Cache, call: impl Future<Output = T>) -> (T, Outcome) {
@@ -141,6 +149,30 @@ async fn who_has_a_stale_value_does_not_wait_for_another_process_that_loads_it()
     assert_eq!(futures::join!(load.into_future(), meanwhile).0, 1);
     assert_eq!(read().await, (1, Outcome::HitL2));
     assert_eq!(source.loads(), 2);
+}
+
+/// Others find nothing to be kept, again and again: it would be served to the end of its window.
+#[tokio::test]
+async fn who_has_a_stale_value_waits_once_it_has_been_stale_for_long() {
+    let (server, source, elsewhere) = (RedisServer::start(), Arc::new(Gate::new()), Arc::new(Gate::new()));
+    let (cache, other) = (process(&server.url(), &[]).await, process(&server.url(), &[]).await);
+    assert_eq!(cache.scope(gone(1, Arc::clone(&source))).await, Some(0));
+    source.commit();
+    is_older_than(&server, "test:v1:gone:1", 2_200).await;
+    server.cli(&["DEL", "test:v1:gone:1"]);
+    elsewhere.commit();
+    elsewhere.close();
+    let mut load = Box::pin(other.scope(gone(1, Arc::clone(&elsewhere))).into_future());
+    elsewhere.wait_for_load(&mut load).await;
+    server.cli(&["COPY", "test:v1:gone:1", "lease"]);
+    server.cli(&["PERSIST", "lease"]);
+    drop(load);
+    eventually(TOO_LONG, async || {
+        // Whenever it looks, somebody loads.
+        server.cli(&["COPY", "lease", "test:v1:gone:1", "REPLACE"]);
+        cache.scope(gone(1, Arc::clone(&source))).await.is_none()
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -44,6 +44,8 @@ scripts! {
     PROBE = "probe";
     /// Who has read how far.
     NODES = "nodes";
+    /// Writes something that nobody reads.
+    MARK = "mark";
 }
 
 /// Name, digest and text of each.

@@ -8,7 +8,6 @@ use redis::{Cmd, Value};
 use crate::fault::{Fault, Refusal};
 use crate::instant::Instant;
 use crate::redis::store::flush::{Addressed, flush, unlink, unlink_by_slot};
-use crate::redis::store::marks::Marks;
 use crate::redis::store::{Store, millis};
 use crate::redis::{HashSlot, reply, scripts};
 use crate::store::{Invalidated, Invalidation, Needed};
@@ -23,7 +22,7 @@ const UNLINKED_AT_ONCE: usize = 1_000;
 const NO_VERSION: &str = "-";
 
 /// Commands that wait for the replicas of a server.
-pub(super) const WAITING: usize = 3;
+pub(super) const WAITING: usize = 2;
 
 /// How long the bus' own connection waits for replicas at a time.
 const AT_ONCE: Duration = Duration::from_millis(5);
@@ -178,8 +177,8 @@ impl Store {
 
     /// What waits for the replicas of this slot's server, whoever has written what they lack.
     pub(super) fn waiting(&self, slot: HashSlot, patience: Duration) -> [Addressed; WAITING] {
-        let [set, prolong] = self.marks.writes(slot, |name| self.slot(name));
-        [set, prolong, self.wait(patience)].map(|command| (slot, command))
+        let mark = self.marks.write(slot, |name| self.slot(name));
+        [mark, self.wait(patience)].map(|command| (slot, command))
     }
 
     /// What a server told of its replicas when it had [waited](Self::waiting) so long for them.
@@ -189,14 +188,11 @@ impl Store {
         patience: Duration,
         replies: &[Result<Value, Fault>],
     ) -> Result<(), Fault> {
-        let (wait, mark) = replies.split_last().expect("it was told to wait");
+        let [mark, wait] = replies else { return Err(Fault::Nonsense("a reply is missing".to_owned())) };
+        mark.as_ref().map_err(Fault::clone)?;
         let checked = self.check_replicas(wait.as_ref().map_err(Fault::clone)?);
         self.short.heard(Needed::Server(server), patience, checked.is_ok());
-        checked?;
-        if Marks::is_written(mark) {
-            return Ok(());
-        }
-        Err(Fault::Refused(Refusal::TooFewReplicas, "nobody knows: there is no room for a mark".to_owned()))
+        checked
     }
 
     /// Enough replicas have what was written on the bus' own connection, which is still the one of that `generation`.

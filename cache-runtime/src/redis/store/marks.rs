@@ -3,22 +3,19 @@
 //! A server that is told to `WAIT` waits until replicas have what the connection wrote: in Redis 8 and Valkey nothing but
 //! that, while what was unlinked may have been gone already, by way of another connection, and is not told to replicas
 //! again. Behind a mark it waits for all that any connection wrote before.
-//!
-//! Where there is no room for one, the one that is there is prolonged, which takes none.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use redis::{Cmd, Value};
+use redis::Cmd;
 
-use crate::fault::Fault;
-use crate::redis::HashSlot;
 use crate::redis::store::millis;
+use crate::redis::{HashSlot, scripts};
 use crate::sync::lock;
 
-/// How long one stays, from when it was written last.
-const LIFE: Duration = Duration::from_hours(24);
+/// How long one stays.
+const LIFE: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
 pub(super) struct Marks {
@@ -32,19 +29,13 @@ impl Marks {
         Self { beginning: beginning.to_owned(), names: Mutex::default() }
     }
 
-    /// Writes one in this slot.
-    pub(super) fn writes(&self, slot: HashSlot, slot_of: impl Fn(&str) -> HashSlot) -> [Cmd; 2] {
+    /// Writes one in this slot: with its text, for there is nobody to load the script again between two commands.
+    pub(super) fn write(&self, slot: HashSlot, slot_of: impl Fn(&str) -> HashSlot) -> Cmd {
         let mut names = lock(&self.names);
         let name = names.entry(slot).or_insert_with(|| self.name_in(slot, slot_of)).as_str();
-        let (mut set, mut prolong) = (Cmd::with_capacity(5, name.len() + 32), Cmd::with_capacity(3, name.len() + 32));
-        set.arg("SET").arg(name).arg("").arg("PX").arg(millis(LIFE));
-        prolong.arg("PEXPIRE").arg(name).arg(millis(LIFE));
-        [set, prolong]
-    }
-
-    /// Whether one was, by the replies to the two.
-    pub(super) fn is_written(replies: &[Result<Value, Fault>]) -> bool {
-        matches!(replies, [Ok(_), _] | [_, Ok(Value::Int(1))])
+        let mut mark = Cmd::with_capacity(5, scripts::MARK.code.len() + name.len() + 32);
+        mark.arg("EVAL").arg(scripts::MARK.code).arg(1).arg(name).arg(millis(LIFE));
+        mark
     }
 
     /// The first whose slot this is.

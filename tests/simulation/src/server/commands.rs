@@ -115,7 +115,6 @@ fn keys(redis: &mut Redis, words: &[&[u8]], effects: &mut Effects) -> Done {
         [b"SET", name, value, b"PX", life, b"IFEQ", old] => return swap(redis, name, old, value, number(life)),
         [b"SET", name, value, b"NX", b"GET", b"PX", life] => return set_new(redis, name, value, number(life)),
         [b"PEXPIRE", name, life, b"GT"] => Reply::yes(redis.expire(name, number(life), true)?),
-        [b"PEXPIRE", name, life] => Reply::yes(redis.expire(name, number(life), false)?),
         [b"UNLINK" | b"DEL", names @ ..] => Reply::count(redis.unlink(names.iter().copied())?),
         [b"TYPE", name] => Reply::Simple(redis.kind(name)),
         [b"HSET", name, field, value] => Reply::yes(redis.hset(name, field, value)?),

@@ -44,6 +44,7 @@ pub(super) fn call(redis: &mut Redis, command: &[Vec<u8>], effects: &mut Effects
     match script.name {
         "finish" => call.finish(),
         "invalidate" => call.invalidate(),
+        "mark" => call.mark(),
         "nodes" => call.nodes(),
         "probe" => call.probe(),
         "refresh" => call.refresh(),
@@ -207,6 +208,12 @@ impl Call<'_> {
         }
         self.redis.set_range(&self.keys[0], HEAD, &(now + lease).to_be_bytes())?;
         Ok(Reply::Int(1))
+    }
+
+    fn mark(&mut self) -> Done {
+        self.unlink(0)?;
+        self.redis.set(&self.keys[0], b"", Some(number(&self.args[0])))?;
+        Ok(Reply::Nil)
     }
 
     fn register(&mut self) -> Done {
