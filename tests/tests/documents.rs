@@ -59,6 +59,7 @@ fn every_name_is_in_the_table() {
     let code = between(names, "//! | `", "`").map(|name| match name {
         "<app>:v<version>:<text>" => "shop:v1:user:42:7".to_owned(),
         "<app>:group:<text>" => "shop:group:user:42:*".to_owned(),
+        "<app>:mark:{<number>}" => "shop:mark:{0}".to_owned(),
         "<app>:wake:<stripe>" => "shop:wake:0".to_owned(),
         name => name.replace("<app>", "shop"),
     });
